@@ -1,0 +1,1 @@
+//! The application layer's protocols over any Fourwire host.

@@ -1,0 +1,1 @@
+//! The Rust client of a Fourwire server, on any Fourwire host.

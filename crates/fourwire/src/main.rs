@@ -1,0 +1,2 @@
+//! The command line: puts the rest together.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Rooms as a value: publish, subscribe, presence, history and recovery, without sockets or tasks.

@@ -1,0 +1,1 @@
+//! The operating system's sockets, clocks and tasks as a Fourwire host, on tokio.

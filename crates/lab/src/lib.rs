@@ -1,0 +1,1 @@
+//! Simulated machines and networks in virtual time.

@@ -1,0 +1,1 @@
+//! The doors: joins the hub and the application protocols on any Fourwire host.

@@ -1,0 +1,1 @@
+//! The WebSocket protocol, sans-I/O, and its async face over any Fourwire connection.
