@@ -1,0 +1,50 @@
+//! Who a client is, and who says so.
+
+use bytes::Bytes;
+use host::WallTime;
+
+/// Turns a token into an identity.
+pub trait Authenticator: Send {
+    /// Whom `token` stands for, as of `wall`.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Invalid`] for a token that will never be good (an empty one among them), [`AuthError::Expired`] for
+    /// one that was good once.
+    fn connect(&mut self, wall: WallTime, token: &str) -> Result<Identity, AuthError>;
+}
+
+/// Whom a token stands for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The user's id; empty for a client that is nobody in particular.
+    pub user: String,
+    /// What others see of the connection (`conn_info`): JSON.
+    pub info: Option<Bytes>,
+    /// When the identity ends, unless it is refreshed.
+    pub expires: Option<WallTime>,
+    /// Rooms that the connection is in from its start.
+    pub channels: Vec<String>,
+}
+
+/// Why a token is not good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// It is missing, malformed, or not signed by whom we trust. The connection is closed with 3500.
+    #[error("the token is not valid: ask for a new one")]
+    Invalid,
+    /// It was good, and its time is over. The connect command is answered with error 109.
+    #[error("the token has expired: ask for a new one")]
+    Expired,
+}
+
+/// What others see of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientInfo {
+    /// The connection's id, new each time it connects.
+    pub client: String,
+    /// The user's id; empty for a client that is nobody in particular.
+    pub user: String,
+    /// What it says of itself, or its token says of it: JSON.
+    pub conn_info: Option<Bytes>,
+}
