@@ -33,6 +33,9 @@ pub enum StoreError {
         "the store {0} is in use by another fourwire: stop that one first, or choose another --data directory"
     )]
     InUse(Arc<str>),
+    /// More was asked at once than may wait for the store. Nothing is lost; it may be tried again.
+    #[error("the storage cannot keep up: try again in a moment")]
+    Busy,
     /// A record was appended to a room that is not there.
     #[error("there is no room {0:?} in the store")]
     NoSuchRoom(Arc<str>),
@@ -56,7 +59,12 @@ impl StoreError {
     pub(super) fn is_about_the_writes(&self) -> bool {
         match self {
             Self::NoSuchRoom(_) | Self::RoomExists(_) | Self::NotContiguous { .. } => true,
-            Self::Full(_) | Self::Io(..) | Self::Corrupt(_) | Self::Version { .. } | Self::InUse(_) => false,
+            Self::Busy
+            | Self::Full(_)
+            | Self::Io(..)
+            | Self::Corrupt(_)
+            | Self::Version { .. }
+            | Self::InUse(_) => false,
         }
     }
 }
