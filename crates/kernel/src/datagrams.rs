@@ -1,0 +1,47 @@
+//! UDP sockets of the operating system.
+
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+
+use host::{Datagrams, ReadBuf};
+use tokio::net::UdpSocket;
+
+/// A UDP socket of the operating system.
+#[derive(Debug)]
+pub struct KernelDatagrams {
+    socket: UdpSocket,
+    local: SocketAddr,
+}
+
+impl KernelDatagrams {
+    pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
+        let local = socket.local_addr()?;
+        Ok(Self { socket, local })
+    }
+}
+
+impl Datagrams for KernelDatagrams {
+    fn poll_receive(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        let mut buffer = ReadBuf::new(buffer);
+        let from = ready!(self.socket.poll_recv_from(context, &mut buffer))?;
+        Poll::Ready(Ok((buffer.filled().len(), from)))
+    }
+
+    fn poll_send(
+        &mut self,
+        context: &mut Context<'_>,
+        datagram: &[u8],
+        to: SocketAddr,
+    ) -> Poll<io::Result<()>> {
+        self.socket.poll_send_to(context, datagram, to).map_ok(|_| ())
+    }
+
+    fn local_address(&self) -> SocketAddr {
+        self.local
+    }
+}
