@@ -21,7 +21,6 @@ export class Connection extends Emitter {
     super();
     this.#client = new Client(address, {
       name: "fourwire-page",
-      data: credentials(),
       minReconnectDelay: 500,
       maxReconnectDelay: 15_000,
       timeout: 8_000,
@@ -52,6 +51,7 @@ export class Connection extends Emitter {
   }
 
   open() {
+    this.#client.setData(credentials());
     this.#client.connect();
   }
 

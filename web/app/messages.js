@@ -27,6 +27,7 @@ export class Messages {
     this.#actions = actions;
     this.#log.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     this.#jump.addEventListener("click", () => this.toEnd());
+    this.#list.addEventListener("click", (event) => this.#choose(event.target));
     new ResizeObserver(() => this.#atEnd && this.#scrollToEnd()).observe(this.#log);
   }
 
@@ -87,6 +88,13 @@ export class Messages {
       this.#log.scrollTop = this.#log.scrollHeight - fromEnd; // rows came above: what is read stays in place
     }
     this.#renderJump();
+  }
+
+  /** Where nothing hovers, a tap on a message shows what can be done with it. */
+  #choose(target) {
+    const message = target.closest("a, button") ? null : target.closest(".message");
+    for (const other of this.#list.querySelectorAll(".chosen")) if (other !== message) other.classList.remove("chosen");
+    message?.classList.toggle("chosen");
   }
 
   #scrolled() {

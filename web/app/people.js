@@ -22,11 +22,13 @@ export class People {
     if (!this.#room) return;
     this.#renderWriting();
     const people = this.#room.presence.people(identity.user);
+    const unknown = people.length === 0;
     const sign = JSON.stringify(people);
     if (sign === this.#sign) return;
     this.#sign = sign;
-    setText($("people-count"), people.length === 0 ? "–" : String(people.length));
+    setText($("people-count"), unknown ? "–" : String(people.length));
     this.#list.replaceChildren(...people.map(itemOf));
+    $("people-unknown").hidden = !unknown;
   }
 
   #renderWriting() {
