@@ -73,6 +73,11 @@ impl Decompressor {
         Self::new(agreed.server, ratio)
     }
 
+    /// Whether it holds a context just now: between messages only with context takeover.
+    pub fn holds_context(&self) -> bool {
+        self.context.is_some()
+    }
+
     /// Inflates the next chunk of a message's payload, cut anywhere, and appends what comes of it to `output`, which
     /// still holds what the message's earlier chunks gave. `limit` is the largest inflated message, in bytes.
     ///

@@ -13,6 +13,11 @@ mod compressor;
 mod decompressor;
 mod negotiate;
 
+#[cfg(test)]
+mod naive;
+#[cfg(test)]
+mod tests;
+
 pub use compressor::Compressor;
 pub use decompressor::{Decompressor, RatioLimit};
 pub use negotiate::{InvalidResponse, Offer};
