@@ -1,0 +1,78 @@
+//! What a peer may make us hold, do and wait for.
+
+use std::time::Duration;
+
+use crate::deflate::RatioLimit;
+
+/// Bounds on one connection. Nothing is unbounded by default.
+///
+/// One value serves many connections: constructors take `impl Into<Arc<Limits>>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest payload of one frame, in bytes as they travel (compressed, where compression was agreed). Checked when
+    /// the header is read. Beyond it the connection is closed with 1009.
+    pub frame_bytes: u64,
+    /// Longest message, in bytes after inflating. Beyond it the connection is closed with 1009.
+    pub message_bytes: usize,
+    /// How far a compressed message may inflate. Beyond it the connection is closed with 1009.
+    pub inflate_ratio: RatioLimit,
+    /// Most frames that one message may come in. Beyond it the connection is closed with 1008.
+    pub fragments: u32,
+    /// Most pings, pongs and close frames per second, on average over a second; at least 1. Beyond it the connection is
+    /// closed with 1008.
+    pub control_frames_per_second: u32,
+    /// Most bytes that wait to be sent, frame headers included. A message that would go beyond is refused, except that
+    /// one message always fits an empty queue.
+    pub queued_bytes: usize,
+    /// Above this many bytes that wait to be sent nothing is read, so that a peer that does not listen is not listened
+    /// to either.
+    pub high_water_bytes: usize,
+    /// How long the transport may take no byte of what is queued.
+    pub write_timeout: Duration,
+    /// How long closing may take from its start (our close frame, the peer's, or a fault) until both directions ended.
+    pub close_timeout: Duration,
+    /// How the connection is found dead when nothing is heard.
+    pub keepalive: Option<Keepalive>,
+}
+
+/// How a silent connection is found dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// A ping goes out when nothing was received for this long.
+    pub interval: Duration,
+    /// The connection is over when nothing was received for this long after that ping.
+    pub timeout: Duration,
+}
+
+impl Limits {
+    /// These limits with messages, and frames, of up to `bytes`, and room for one of them in the queue.
+    #[must_use]
+    pub fn with_message_bytes(self, bytes: usize) -> Self {
+        Self {
+            frame_bytes: bytes as u64,
+            message_bytes: bytes,
+            queued_bytes: self.queued_bytes.max(bytes.saturating_add(64)),
+            ..self
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame_bytes: 1 << 20,
+            message_bytes: 1 << 20,
+            inflate_ratio: RatioLimit::default(),
+            fragments: 1 << 16,
+            control_frames_per_second: 128,
+            queued_bytes: 1 << 20,
+            high_water_bytes: 256 << 10,
+            write_timeout: Duration::from_secs(30),
+            close_timeout: Duration::from_secs(5),
+            keepalive: Some(Keepalive {
+                interval: Duration::from_secs(30),
+                timeout: Duration::from_secs(20),
+            }),
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! The protocol as a value: bytes and the time go in, messages and bytes come out.
+//!
+//! Nothing here reads a clock or touches a socket. A driver, such as [`WebSocket`](crate::WebSocket), does this:
+//!
+//! - what the peer sent goes into [`Protocol::receive`], the stream's end into [`Protocol::receive_end`];
+//! - what [`Protocol::transmit`] shows is written, and [`Protocol::advance`] told how much of it was;
+//! - once [`Protocol::wants_shutdown`], our direction of the stream is ended;
+//! - at [`Protocol::poll_timeout`], [`Protocol::handle_timeout`] is called;
+//! - once [`Protocol::end`] says so, it is over.
+
+pub(crate) mod frame;
+mod inbox;
+mod mask;
+mod outbox;
+mod utf8;
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use host::{Instant, Random};
+
+use crate::deflate::Agreed;
+use crate::{CloseCode, End, Keepalive, Kind, Limits, Outgoing, Refused, Role, Timeout};
+use inbox::{Inbox, Surroundings};
+pub use outbox::Outbox;
+
+/// What is done with what comes in.
+///
+/// A closure that takes what [`message`](Self::message) takes is a handler, too.
+pub trait Handler {
+    /// A whole message. `payload` is lent for the call; when `kind` is text, it is valid UTF-8. What is sent to `out`
+    /// leaves together, once all input at hand is handled.
+    fn message(&mut self, kind: Kind, payload: &[u8], out: &mut Outbox);
+
+    /// A whole message that had to be assembled, because it came in pieces or compressed: the payload may be taken.
+    fn assembled(&mut self, kind: Kind, payload: &mut Vec<u8>, out: &mut Outbox) {
+        self.message(kind, payload, out);
+    }
+
+    /// A ping, which was answered already.
+    fn ping(&mut self, payload: &[u8]) {
+        let _ = payload;
+    }
+
+    /// A pong, asked for or not.
+    fn pong(&mut self, payload: &[u8]) {
+        let _ = payload;
+    }
+}
+
+impl<F: FnMut(Kind, &[u8], &mut Outbox)> Handler for F {
+    fn message(&mut self, kind: Kind, payload: &[u8], out: &mut Outbox) {
+        self(kind, payload, out);
+    }
+}
+
+/// One end of a WebSocket connection, after the handshake (RFC 6455, with RFC 7692 where it was agreed).
+pub struct Protocol {
+    role: Role,
+    limits: Arc<Limits>,
+    inbox: Inbox,
+    outbox: Outbox,
+    /// How the connection ends, once that is decided.
+    conclusion: Option<End>,
+    /// Why nothing can be written any more.
+    write_failure: Option<io::ErrorKind>,
+    our_end_sent: bool,
+    peer_end_received: bool,
+    /// Nothing more is to be waited for.
+    over: bool,
+    /// By when closing must be done.
+    closing_until: Option<Instant>,
+    /// Since when the transport has not taken a byte.
+    blocked_since: Option<Instant>,
+    heard: Instant,
+    keepalive_due: Option<Instant>,
+    /// When the ping went out whose answer is waited for.
+    pinged: Option<Instant>,
+}
+
+/// Buffers that a driver lends while a batch of input is handled, so that small messages cost no allocation and an idle
+/// connection holds no memory.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    assembled: Vec<u8>,
+    queued: Vec<u8>,
+}
+
+impl Protocol {
+    /// The accepting end, from `now` on.
+    pub fn server(now: Instant, limits: impl Into<Arc<Limits>>, deflate: Option<&Agreed>) -> Self {
+        Self::new(Role::Server, now, limits.into(), deflate, None)
+    }
+
+    /// The connecting end, from `now` on. Masking keys are drawn from `keys`, which must be unpredictable (section
+    /// 10.3).
+    pub fn client(
+        now: Instant,
+        limits: impl Into<Arc<Limits>>,
+        deflate: Option<&Agreed>,
+        keys: Random,
+    ) -> Self {
+        Self::new(Role::Client, now, limits.into(), deflate, Some(keys))
+    }
+
+    fn new(
+        role: Role,
+        now: Instant,
+        limits: Arc<Limits>,
+        deflate: Option<&Agreed>,
+        keys: Option<Random>,
+    ) -> Self {
+        Self {
+            role,
+            inbox: Inbox::new(role, &limits, deflate),
+            outbox: Outbox::new(role, limits.clone(), keys, deflate),
+            conclusion: None,
+            write_failure: None,
+            our_end_sent: false,
+            peer_end_received: false,
+            over: false,
+            closing_until: None,
+            blocked_since: None,
+            heard: now,
+            keepalive_due: limits.keepalive.map(|keepalive| now + keepalive.interval),
+            pinged: None,
+            limits,
+        }
+    }
+
+    /// Takes bytes that the peer sent, cut anywhere, and hands what they complete to `handler`. They are unmasked where
+    /// they lie.
+    pub fn receive(&mut self, now: Instant, bytes: &mut [u8], handler: &mut impl Handler) {
+        self.handle_timeout(now);
+        self.heard = now;
+        if self.conclusion.is_some() {
+            return;
+        }
+        let mut around = Surroundings { now, limits: &self.limits, outbox: &mut self.outbox, handler };
+        match self.inbox.receive(bytes, &mut around) {
+            Ok(None) => {}
+            Ok(Some(closed)) => {
+                self.conclusion = Some(match self.outbox.closing() {
+                    Some(ours) => End::ClosedByUs { code: ours.code, reason: ours.reason.clone() },
+                    None => End::ClosedByPeer { code: closed.code, reason: closed.reason },
+                });
+                self.outbox.close_frame(closed.code, "");
+                self.inbox.forget();
+            }
+            Err(fault) => {
+                self.outbox.close_frame(Some(fault.code()), &fault.to_string());
+                self.conclusion = Some(End::Fault(fault));
+                self.inbox.forget();
+            }
+        }
+        self.note_closing(now);
+    }
+
+    /// The peer ended its direction of the stream.
+    pub fn receive_end(&mut self) {
+        self.peer_end_received = true;
+        if self.conclusion.is_none() {
+            let end = self.write_failure.map_or(End::EndOfStream, End::Transport);
+            self.conclude(end);
+        }
+    }
+
+    /// Reading failed: the connection is over.
+    pub fn receive_failed(&mut self, kind: io::ErrorKind) {
+        self.conclude(End::Transport(kind));
+    }
+
+    /// Queues a message behind what waits already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Outbox::send`].
+    pub fn send<'a>(&mut self, message: impl Into<Outgoing<'a>>) -> Result<(), Refused> {
+        self.outbox.send(message)
+    }
+
+    /// Queues a ping: [`Outbox::ping`].
+    pub fn ping(&mut self, payload: &[u8]) {
+        self.outbox.ping(payload);
+    }
+
+    /// Starts the close handshake: [`Outbox::close`]. From `now` it may take [`Limits::close_timeout`].
+    pub fn close(&mut self, now: Instant, code: CloseCode, reason: &str) {
+        self.outbox.close(code, reason);
+        self.note_closing(now);
+    }
+
+    /// What waits to be sent.
+    pub fn outbox(&mut self) -> &mut Outbox {
+        &mut self.outbox
+    }
+
+    /// Bytes that wait to be sent, frame headers included.
+    pub fn queued_bytes(&self) -> usize {
+        self.outbox.queued_bytes()
+    }
+
+    /// Fills `slices` with what is to be written next, in order, and says how many of them it filled.
+    pub fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.outbox.transmit(slices)
+    }
+
+    /// The first `written` bytes of what [`transmit`](Self::transmit) showed were written.
+    pub fn advance(&mut self, written: usize) {
+        if written > 0 {
+            self.blocked_since = None;
+            self.outbox.advance(written);
+        }
+    }
+
+    /// The transport took nothing of what waits: from `now` on it has [`Limits::write_timeout`].
+    pub fn blocked(&mut self, now: Instant) {
+        self.blocked_since.get_or_insert(now);
+    }
+
+    /// Writing failed: nothing more is sent, but the peer's last words are still waited for.
+    pub fn write_failed(&mut self, now: Instant, kind: io::ErrorKind) {
+        self.outbox.give_up();
+        self.write_failure = Some(kind);
+        self.blocked_since = None;
+        self.note_closing(now);
+    }
+
+    /// Whether our direction of the stream is to be ended now. The server ends it first, so that the client is the one
+    /// whose port is free at once (section 7.1.1); whoever found a fault does not wait either.
+    pub fn wants_shutdown(&self) -> bool {
+        let ends_first = self.role == Role::Server || !self.conclusion.as_ref().is_some_and(End::is_clean);
+        self.conclusion.is_some()
+            && self.outbox.is_empty()
+            && ends_first
+            && !self.our_end_sent
+            && self.write_failure.is_none()
+            && !self.over
+    }
+
+    /// Our direction of the stream was ended.
+    pub fn shutdown_done(&mut self) {
+        self.our_end_sent = true;
+    }
+
+    /// Whether the peer is to be left unread until it has read: more than [`Limits::high_water_bytes`] wait for it.
+    pub fn is_choked(&self) -> bool {
+        self.outbox.queued_bytes() > self.limits.high_water_bytes
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.over {
+            return None;
+        }
+        let write = self.blocked_since.map(|since| since + self.limits.write_timeout);
+        [self.closing_until, write, self.keepalive_due].into_iter().flatten().min()
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.over {
+            return;
+        }
+        if self.closing_until.is_some_and(|until| until <= now) {
+            self.conclude(End::Timeout(Timeout::Close));
+        } else if self.blocked_since.is_some_and(|since| since + self.limits.write_timeout <= now) {
+            self.conclude(End::Timeout(Timeout::Write));
+        } else if self.keepalive_due.is_some_and(|due| due <= now) {
+            self.keep_alive(now);
+        }
+    }
+
+    /// How the connection ended, once it is over. Drop the transport then, or abort it if [`End::is_clean`] is false
+    /// and something is still queued.
+    pub fn end(&self) -> Option<&End> {
+        let finished = self.peer_end_received && self.outbox.is_empty();
+        self.conclusion.as_ref().filter(|_| self.over || finished)
+    }
+
+    /// How the connection will end, once closing has begun.
+    pub fn expected_end(&self) -> Option<End> {
+        self.conclusion.clone().or_else(|| self.write_failure.map(End::Transport)).or_else(|| {
+            let ours = self.outbox.closing()?;
+            Some(End::ClosedByUs { code: ours.code, reason: ours.reason.clone() })
+        })
+    }
+
+    /// Ends the connection here and now.
+    pub fn abort(&mut self) {
+        self.conclude(End::Aborted);
+    }
+
+    /// Lends `scratch` for the calls to come, until [`reclaim`](Self::reclaim).
+    pub fn lend(&mut self, scratch: Scratch) {
+        self.inbox.lend(scratch.assembled);
+        self.outbox.lend(scratch.queued);
+    }
+
+    /// Gives back what was lent, or buffers like it, empty.
+    pub fn reclaim(&mut self) -> Scratch {
+        Scratch { assembled: self.inbox.reclaim(), queued: self.outbox.reclaim() }
+    }
+
+    fn note_closing(&mut self, now: Instant) {
+        if self.outbox.is_closing() && self.closing_until.is_none() {
+            self.closing_until = Some(now + self.limits.close_timeout);
+            self.keepalive_due = None;
+        }
+    }
+
+    /// The connection is over, because of `end` unless something else came first.
+    fn conclude(&mut self, end: End) {
+        self.conclusion.get_or_insert(end);
+        self.over = true;
+        self.inbox.forget();
+    }
+
+    fn keep_alive(&mut self, now: Instant) {
+        let Some(Keepalive { interval, timeout }) = self.limits.keepalive else { return };
+        let due = match self.pinged {
+            // We are the ones who did not read.
+            _ if self.is_choked() => {
+                self.pinged = None;
+                now + interval
+            }
+            Some(pinged) if self.heard < pinged => return self.conclude(End::Timeout(Timeout::Keepalive)),
+            _ if self.heard + interval > now => {
+                self.pinged = None;
+                self.heard + interval
+            }
+            _ => {
+                self.outbox.ping(&[]);
+                self.pinged = Some(now);
+                now + timeout
+            }
+        };
+        self.keepalive_due = Some(due);
+    }
+}
+
+impl Scratch {
+    /// Forgets buffers of more than `most` bytes.
+    pub fn trim(&mut self, most: usize) {
+        for buffer in [&mut self.assembled, &mut self.queued] {
+            if buffer.capacity() > most {
+                *buffer = Vec::new();
+            }
+        }
+    }
+}

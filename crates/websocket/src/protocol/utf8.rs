@@ -1,0 +1,115 @@
+//! Checking UTF-8 that comes in pieces cut anywhere, failing at the first byte that cannot be right.
+
+/// The checker's memory: the beginning of a character whose end has not come yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Utf8 {
+    begun: [u8; 4],
+    len: u8,
+}
+
+/// What was checked is not, and cannot become, UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Invalid;
+
+impl Utf8 {
+    /// Checks the next piece.
+    pub(crate) fn push(&mut self, mut bytes: &[u8]) -> Result<(), Invalid> {
+        while self.len > 0 {
+            let Some((&byte, rest)) = bytes.split_first() else { return Ok(()) };
+            bytes = rest;
+            self.begun[usize::from(self.len)] = byte;
+            self.len += 1;
+            match std::str::from_utf8(&self.begun[..usize::from(self.len)]) {
+                Ok(_) => self.len = 0,
+                Err(error) if error.error_len().is_none() => {}
+                Err(_) => return Err(Invalid),
+            }
+        }
+        match simdutf8::compat::from_utf8(bytes) {
+            Ok(_) => Ok(()),
+            Err(error) if error.error_len().is_none() => {
+                let begun = &bytes[error.valid_up_to()..];
+                self.begun[..begun.len()].copy_from_slice(begun);
+                self.len = begun.len() as u8;
+                Ok(())
+            }
+            Err(_) => Err(Invalid),
+        }
+    }
+
+    /// Whether no character is begun: at a message's end it must be so.
+    pub(crate) fn is_complete(self) -> bool {
+        self.len == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// How many bytes can be read before it is certain that the text is not UTF-8; `None` when it is valid so far.
+    fn fails_after(bytes: &[u8]) -> Option<usize> {
+        (1..=bytes.len()).find(
+            |&end| matches!(std::str::from_utf8(&bytes[..end]), Err(error) if error.error_len().is_some()),
+        )
+    }
+
+    #[test]
+    fn fails_at_the_first_byte_that_cannot_be_right() {
+        for (bytes, after) in [
+            (&b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xf4\x90\x80\x80\x65"[..], 13),
+            (b"\xc0\x80", 1),
+            (b"\xed\xa0\x80", 2),
+            (b"\xf4\x90", 2),
+            (b"\xf5", 1),
+            (b"\x80", 1),
+            (b"\xe2\x82\x28", 3),
+        ] {
+            let mut utf8 = Utf8::default();
+            let failed = bytes.iter().position(|&byte| utf8.push(&[byte]).is_err());
+            assert_eq!(failed.map(|index| index + 1), Some(after), "{bytes:x?}");
+        }
+    }
+
+    fn almost_text() -> impl Strategy<Value = Vec<u8>> {
+        (any::<String>(), proptest::option::of((any::<prop::sample::Index>(), any::<u8>()))).prop_map(
+            |(text, spoil)| {
+                let mut bytes = text.into_bytes();
+                if let Some((index, byte)) = spoil
+                    && !bytes.is_empty()
+                {
+                    let index = index.index(bytes.len());
+                    bytes[index] = byte;
+                }
+                bytes
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_standard_library_however_it_is_cut(
+            bytes in almost_text(),
+            cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..5),
+        ) {
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let mut utf8 = Utf8::default();
+            let mut failed_in = None;
+            for piece in cuts.windows(2) {
+                if utf8.push(&bytes[piece[0]..piece[1]]).is_err() {
+                    failed_in = Some(piece[0]..=piece[1]);
+                    break;
+                }
+            }
+            match (fails_after(&bytes), failed_in) {
+                (None, None) => prop_assert_eq!(utf8.is_complete(), std::str::from_utf8(&bytes).is_ok()),
+                (Some(after), Some(piece)) => prop_assert!(piece.contains(&after), "{after} is not in {piece:?}"),
+                (expected, found) => prop_assert!(false, "expected {expected:?}, found {found:?}"),
+            }
+        }
+    }
+}
