@@ -1,0 +1,28 @@
+//! Every format below the application layer, parsed and emitted.
+//!
+//! Pure functions over byte slices: no allocation, no clock, no I/O, no `std`, no `unsafe`. Each format is a file with
+//! one plain type, a `parse` that is total (any bytes in, a value or an [`Error`] out) and an `emit` that writes what
+//! `parse` reads. A header borrows nothing but what has no fixed size (options), so it can be kept, changed and emitted
+//! again; payloads stay where they lie.
+//!
+//! Parsing checks what the format itself says: lengths, versions, offsets, checksums where they are in the header's own
+//! bytes. Whether a packet makes sense is for the layer that reads it.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod arp;
+mod bytes;
+pub mod checksum;
+mod error;
+pub mod ethernet;
+pub mod ipv4;
+pub mod tcp;
+pub mod udp;
+
+pub use error::Error;
+pub use ethernet::{EtherType, MacAddress};
+pub use ipv4::Protocol;
