@@ -9,15 +9,18 @@ pub mod extensions;
 mod head;
 pub mod server;
 
+use std::sync::Arc;
 use std::{fmt, io};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use host::{Connection, Runtime};
 use http::header::{AsHeaderName, HeaderMap};
 use sha1::{Digest, Sha1};
 
 use crate::deflate;
+use crate::{Limits, Role, WebSocket};
 
 /// The only version of the protocol there is (RFC 6455).
 pub const VERSION: &str = "13";
@@ -38,6 +41,20 @@ pub struct Opened<C, Head> {
     pub deflate: Option<deflate::Agreed>,
     /// Bytes that came with the end of the handshake: the first frames.
     pub already_read: Bytes,
+}
+
+impl<C: Connection> Opened<C, http::Request<()>> {
+    /// The server's end of the WebSocket.
+    pub fn websocket<R: Runtime>(self, runtime: R, limits: impl Into<Arc<Limits>>) -> WebSocket<C, R> {
+        WebSocket::new(self.connection, runtime, Role::Server, limits, self.deflate, self.already_read)
+    }
+}
+
+impl<C: Connection> Opened<C, http::Response<()>> {
+    /// The client's end of the WebSocket.
+    pub fn websocket<R: Runtime>(self, runtime: R, limits: impl Into<Arc<Limits>>) -> WebSocket<C, R> {
+        WebSocket::new(self.connection, runtime, Role::Client, limits, self.deflate, self.already_read)
+    }
 }
 
 impl<C, Head: fmt::Debug> fmt::Debug for Opened<C, Head> {
