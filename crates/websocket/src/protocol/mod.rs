@@ -303,7 +303,8 @@ impl Protocol {
     }
 
     fn note_closing(&mut self, now: Instant) {
-        if self.outbox.is_closing() && self.closing_until.is_none() {
+        let has_begun = self.outbox.is_closing() || self.conclusion.is_some() || self.write_failure.is_some();
+        if has_begun && self.closing_until.is_none() {
             self.closing_until = Some(now + self.limits.close_timeout);
             self.keepalive_due = None;
         }

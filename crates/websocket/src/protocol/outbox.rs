@@ -48,6 +48,8 @@ pub struct Outbox {
     /// How much of the first control frame was sent.
     control_sent: usize,
     closing: Option<Box<Closing>>,
+    /// Nothing can be sent any more.
+    dead: bool,
 }
 
 struct Deflate {
@@ -95,6 +97,7 @@ impl Outbox {
             control: Vec::new(),
             control_sent: 0,
             closing: None,
+            dead: false,
         }
     }
 
@@ -162,7 +165,7 @@ impl Outbox {
     }
 
     pub(super) fn close_frame(&mut self, code: Option<CloseCode>, reason: &str) {
-        if self.closing.is_some() {
+        if self.closing.is_some() || self.dead {
             return;
         }
         let reason = if code.is_some() { cut(reason, MAX_REASON_LEN) } else { "" };
@@ -180,7 +183,7 @@ impl Outbox {
 
     /// Forgets all that waits, and takes nothing more.
     pub(super) fn give_up(&mut self) {
-        self.closing.get_or_insert_default();
+        self.dead = true;
         self.forget_data();
         self.copied = Vec::new();
         self.control = Vec::new();
@@ -280,7 +283,7 @@ impl Outbox {
 /// Queueing.
 impl Outbox {
     pub(crate) fn check_room(&self, payload_len: usize) -> Result<(), Refused> {
-        if self.closing.is_some() {
+        if self.closing.is_some() || self.dead {
             return Err(Refused::Closing);
         }
         let (queued, limit) = (self.queued_bytes(), self.limits.queued_bytes);
@@ -361,7 +364,7 @@ impl Outbox {
     }
 
     fn control(&mut self, opcode: Opcode, payload: &[u8]) {
-        if self.closing.is_some() {
+        if self.closing.is_some() || self.dead {
             return;
         }
         let payload = &payload[..payload.len().min(MAX_CONTROL_LEN)];
