@@ -25,9 +25,11 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn random(&self, name: &str) -> Random;
 
     /// Starts `future` as a task of this shard that nobody waits for.
+    #[track_caller]
     fn spawn_detached(&self, future: impl Future<Output = ()> + Send + 'static);
 
     /// Starts `future` as a task of this shard. Dropping the handle lets the task run on.
+    #[track_caller]
     fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> Task {
         let (future, task) = task::watched(future);
         self.spawn_detached(future);
