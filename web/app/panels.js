@@ -39,6 +39,7 @@ export class Panels {
   #show() {
     for (const name of PANELS) {
       $(name).classList.toggle("open", this.#open === name);
+      $(name).inert = this.#open !== null && this.#open !== name;
       $(`open-${name}`).setAttribute("aria-expanded", String(this.#open === name));
     }
     $("app").classList.toggle("covered", this.#open !== null);
