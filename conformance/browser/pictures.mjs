@@ -25,7 +25,7 @@ export async function take(world) {
   await say(mara, "I left this window open overnight: four reconnects, nothing missing.");
   await say(jonas, "On the train here, so expect me to come and go.\nWhatever I write in a tunnel should turn up at the other end.");
   await say(ines, "It does: each message carries an id, and the server keeps only one of each.");
-  await say(ines, "The guarantees are written down: https://fourwire.example/docs/guarantees");
+  await say(ines, "The guarantees are written down: https://fourwire.example/guarantees");
   await say(mara, "Tide table for tomorow is in #harbour.");
   await mara.page.press("#text", "ArrowUp");
   await say(mara, "Tide table for tomorrow is in #harbour.");

@@ -15,8 +15,8 @@ import { Rooms } from "./rooms.js";
 import { Sidebar } from "./sidebar.js";
 
 const connection = new Connection(addressOf(location));
-const outbox = new Outbox(connection);
 const rooms = new Rooms(connection);
+const outbox = new Outbox(connection, (channel) => rooms.get(channel)?.caughtUp ?? true);
 
 const panels = new Panels();
 const people = new People();
@@ -70,6 +70,8 @@ rooms
       render();
     } else renderUnread();
   })
+  .on("arrived", (room, id) => outbox.discard(id))
+  .on("caughtUp", () => outbox.pump())
   .on("message", (room, message) => {
     if (message.user === identity.user) return;
     if (room !== rooms.active || !looking()) notifier.message(room.channel, message);

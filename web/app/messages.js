@@ -205,7 +205,9 @@ export class Messages {
             : "more"
           : empty
             ? "empty"
-            : "first";
+            : room.log.oldest <= 1
+              ? "first"
+              : "kept";
     const sign = `${room.channel} ${kind} ${room.reloaded} ${room.refused}`;
     if (this.#start.dataset.sign === sign) return;
     this.#start.dataset.sign = sign;
@@ -222,7 +224,8 @@ export class Messages {
         element("p", { className: "big" }, `#${room.channel}`),
         element("p", { className: "note" }, "Nothing has been said here yet. Say the first word, and send the address of this page to somebody."),
       ],
-      first: () => [element("p", { className: "note" }, room.log.oldest <= 1 ? `This is where #${room.channel} begins.` : "Older messages are no longer kept.")],
+      first: () => [element("p", { className: "note" }, `This is where #${room.channel} begins.`)],
+      kept: () => [element("p", { className: "note" }, "Older messages are no longer kept.")],
     };
     const reloaded = room.reloaded
       ? element("p", { className: "note reloaded", role: "status" }, "You were away for longer than the server could catch you up on, so the room was loaded afresh.")

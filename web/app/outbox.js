@@ -2,6 +2,9 @@
 // it, and is sent again after a cut under the same id, by which the server keeps only one.
 //
 // Entries go out one after the other, in the order of writing: a later one never overtakes.
+//
+// The server remembers ids for a while only. So an entry that was sent before, and whose answer was lost, waits
+// until its room has caught up: if it had arrived, its publication is seen there, and it is not sent again.
 
 import { Emitter } from "./emitter.js";
 import { randomId } from "./identity.js";
@@ -12,14 +15,17 @@ const LONGEST_DELAY = 10_000;
 
 export class Outbox extends Emitter {
   #connection;
+  #caughtUp;
   #entries;
   #busy = false;
   #delay = FIRST_DELAY;
   #timer = null;
 
-  constructor(connection) {
+  /** `caughtUp(channel)` says whether all that was published in a room by now has been seen. */
+  constructor(connection, caughtUp) {
     super();
     this.#connection = connection;
+    this.#caughtUp = caughtUp;
     this.#entries = store
       .names("outbox.")
       .map((name) => store.get(name))
@@ -30,17 +36,17 @@ export class Outbox extends Emitter {
       clearTimeout(this.#timer);
       this.#timer = null;
       this.#delay = FIRST_DELAY;
-      this.#pump();
+      this.pump();
     });
   }
 
   /** `method` is publish, edit or delete; edit and delete name the offset of their `target`. */
   add({ method, channel, data, target }) {
-    const entry = { id: randomId(), method, channel, data, target, at: Date.now(), turn: store.get("turn", 0), failed: null };
+    const entry = { id: randomId(), method, channel, data, target, at: Date.now(), turn: store.get("turn", 0), tried: false, failed: null };
     store.set("turn", entry.turn + 1);
     this.#entries.push(entry);
     this.#save(entry);
-    this.#pump();
+    this.pump();
     return entry;
   }
 
@@ -58,7 +64,7 @@ export class Outbox extends Emitter {
     if (!entry) return;
     entry.failed = null;
     this.#save(entry);
-    this.#pump();
+    this.pump();
   }
 
   discard(id) {
@@ -69,12 +75,13 @@ export class Outbox extends Emitter {
     this.emit("change", entry.channel);
   }
 
-  async #pump() {
+  /** Sends what can be sent now. */
+  async pump() {
     if (this.#busy || this.#timer) return;
     this.#busy = true;
     for (;;) {
       const entry = this.#entries.find((entry) => !entry.failed);
-      if (!entry || !this.#connection.connected) break;
+      if (!entry || !this.#connection.connected || (entry.tried && !this.#caughtUp(entry.channel))) break;
       if (!store.get(`outbox.${entry.id}`)) {
         this.discard(entry.id); // another tab has sent it
         continue;
@@ -88,6 +95,8 @@ export class Outbox extends Emitter {
   async #send(entry) {
     const { id, method, channel, data, target } = entry;
     let place;
+    entry.tried = true;
+    this.#save(entry);
     try {
       place = await this.#connection.call(method, { id, channel, data, target });
     } catch (error) {
@@ -95,6 +104,7 @@ export class Outbox extends Emitter {
         this.#later();
         return false;
       }
+      if (!this.#entries.includes(entry)) return true; // it had arrived after all
       entry.failed = error.message || "the server refused it";
       this.#save(entry);
       return true;
@@ -108,7 +118,7 @@ export class Outbox extends Emitter {
   #later() {
     this.#timer = setTimeout(() => {
       this.#timer = null;
-      this.#pump();
+      this.pump();
     }, this.#delay);
     this.#delay = Math.min(this.#delay * 2, LONGEST_DELAY);
   }

@@ -1,6 +1,7 @@
 // One joined room: keeps its log, its people and its place in step with the server.
 //
-// Emits `change` when something to show has changed, and `message` for each message that is new here.
+// Emits `change` when something to show has changed, `message` for each message that is new here, `arrived` with the
+// id of each publication that has one, and `caughtUp` when all that was published by now has been seen.
 
 import { Emitter } from "./emitter.js";
 import { identity } from "./identity.js";
@@ -12,6 +13,7 @@ const PAGE = 50; // publications asked for at once
 const MOST_KEPT = 1_500; // messages in memory before the oldest are forgotten again
 const KEPT = 500;
 const TRY_AGAIN = 2_000; // milliseconds
+const ASK_WHO_EVERY = 60_000; // milliseconds; joins and leaves come by themselves, but a very full room does not tell them
 const WRITING_EVERY = 2_500; // milliseconds between signs that we are still writing
 
 export class Room extends Emitter {
@@ -21,6 +23,8 @@ export class Room extends Emitter {
   loaded = false;
   /** A page of history is on its way. */
   loading = false;
+  /** All that was published by now has been seen. */
+  caughtUp = false;
   /** The server could not tell what we missed, so the history was loaded afresh. */
   reloaded = false;
   /** Why the server does not let us in, or null. */
@@ -28,7 +32,8 @@ export class Room extends Emitter {
   #connection;
   #subscription;
   #read; // { epoch, offset }: everything up to here has been seen, or null at the first visit
-  #signed = 0;
+  #signed = 0; // when we last told that we write
+  #asking;
 
   constructor(connection, channel) {
     super();
@@ -36,6 +41,7 @@ export class Room extends Emitter {
     this.#connection = connection;
     this.#read = store.get(`read.${channel}`);
     this.#subscription = connection.subscription(channel);
+    this.#asking = setInterval(() => this.#subscribed && this.#askWho(), ASK_WHO_EVERY);
     this.#subscription
       .on("subscribed", (context) => this.#entered(context))
       .on("subscribing", () => this.#cutOff())
@@ -54,6 +60,7 @@ export class Room extends Emitter {
 
   /** Leaves for good, and forgets what was read. */
   leave() {
+    clearInterval(this.#asking);
     this.#connection.forget(this.#subscription);
     store.remove(`read.${this.channel}`);
   }
@@ -116,12 +123,21 @@ export class Room extends Emitter {
       this.log.reset(epoch);
     }
     this.log.epoch ??= epoch;
-    if (!this.loaded) this.#load();
+    // The client hands out what was recovered right after this event.
+    if (this.loaded) queueMicrotask(() => this.#catchUp());
+    else this.#load();
     this.#askWho();
     this.emit("change");
   }
 
+  #catchUp() {
+    if (!this.#subscribed || !this.loaded) return;
+    this.caughtUp = true;
+    this.emit("caughtUp");
+  }
+
   #cutOff() {
+    this.caughtUp = false;
     this.presence.clear();
     this.#signed = 0;
     this.emit("change");
@@ -140,9 +156,15 @@ export class Room extends Emitter {
     }
     if (publication.offset === undefined) return;
     if (publication.info) this.presence.wrote(publication.info, false, Date.now());
-    const message = this.log.add(timed(publication));
+    const message = this.#add(publication);
     this.emit("change");
     if (message) this.emit("message", message);
+  }
+
+  #add(publication) {
+    if (publication.tags?.id) this.emit("arrived", publication.tags.id);
+    // A server may leave out the time; then it is the one at which we heard of it.
+    return this.log.add({ time: Date.now(), ...publication });
   }
 
   #people(action) {
@@ -159,10 +181,11 @@ export class Room extends Emitter {
       const { publications, epoch, offset } = await this.#subscription.history({ limit: PAGE, reverse: true, ...more });
       if (wanted !== this.log.epoch) return; // the room was loaded afresh meanwhile
       this.log.epoch ??= epoch;
-      for (const publication of publications) this.log.add(timed(publication));
+      for (const publication of publications) this.#add(publication);
       // An answer may be shorter than asked for because its messages are long, so only an empty one is the end.
       this.log.complete = publications.length === 0 || this.log.oldest <= 1;
       this.loaded = true;
+      this.#catchUp();
       // Whoever comes for the first time has missed nothing.
       if (!this.#read) {
         this.#read = { epoch, offset };
@@ -200,9 +223,4 @@ export class Room extends Emitter {
   get #subscribed() {
     return this.#subscription.state === "subscribed";
   }
-}
-
-/** A server may leave out the time; then it is the one at which we heard of it. */
-function timed(publication) {
-  return { time: Date.now(), ...publication };
 }

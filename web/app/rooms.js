@@ -7,7 +7,7 @@ import * as store from "./store.js";
 export const FIRST_ROOM = "lobby";
 const LONGEST_CHANNEL = 60;
 
-/** Emits `active` with the room that was opened, `change` and `message` with the room they happened in. */
+/** Emits `active` with the room that was opened, and what rooms emit, with the room first. */
 export class Rooms extends Emitter {
   active = null;
   #connection;
@@ -70,7 +70,7 @@ export class Rooms extends Emitter {
 
   #add(channel) {
     const room = new Room(this.#connection, channel);
-    room.on("change", () => this.emit("change", room)).on("message", (message) => this.emit("message", room, message));
+    for (const event of ["change", "message", "arrived", "caughtUp"]) room.on(event, (value) => this.emit(event, room, value));
     this.#rooms.set(channel, room);
     room.open();
   }
