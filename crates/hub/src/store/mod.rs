@@ -4,7 +4,9 @@
 //! first) and the records that were not trimmed yet, whose offsets follow one another without a gap. What is in a record
 //! is the hub's business. One task drives a store; nobody else touches it meanwhile.
 
+mod embedded;
 mod error;
+pub mod faulty;
 mod memory;
 mod request;
 
@@ -14,6 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use host::Random;
 
+pub use embedded::{Directory, Embedded, Place};
 pub use error::StoreError;
 pub use memory::Memory;
 pub use request::{Operation, Outcome, Reply, Request, run};

@@ -1,0 +1,71 @@
+//! A random workload for stores, and a look at all that a store holds.
+
+use bytes::Bytes;
+use host::Random;
+use hub::store::{Epoch, Memory, Record, Store, StoreError, StoredRoom, Write};
+
+/// Random numbers that grow from `seed`, others for each `purpose`.
+pub(crate) fn random(seed: u64, purpose: u8) -> Random {
+    let mut bytes = [purpose; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    Random::from_seed(bytes)
+}
+
+/// Every room with every record.
+pub(crate) fn dump(store: &mut dyn Store) -> Result<Vec<(String, StoredRoom)>, StoreError> {
+    let mut rooms = Vec::new();
+    for name in store.rooms(None, usize::MAX)? {
+        let room = store.load(&name, usize::MAX)?.expect("a room that is listed is there");
+        rooms.push((name, room));
+    }
+    Ok(rooms)
+}
+
+/// A group of writes that fits `model`, which is left as it is.
+pub(crate) fn writes(random: &mut Random, model: &Memory) -> Vec<Write> {
+    let mut model = model.clone();
+    let mut writes = Vec::new();
+    for _ in 0..=random.below(6) {
+        let channel = ["a", "lobby", "a room with a longer name", "ü"][random.below(4) as usize].into();
+        let room = model.load(channel_name(&channel), 0).unwrap();
+        let write = match (room, random.below(40)) {
+            (None, 0) => Write::Restore { channel, epoch: Epoch::random(random), offset: random.below(100) },
+            (None, _) => Write::Create { channel, epoch: Epoch::random(random) },
+            (Some(room), 0..=1) => {
+                let offset = random.below(room.offset + 1);
+                Write::Replace { channel, record: Record { offset, body: body(random) } }
+            }
+            (Some(room), 2..=3) => Write::Trim { channel, through: random.below(room.offset + 2) },
+            (Some(_), 4) => Write::Remove { channel },
+            (Some(room), _) => {
+                Write::Append { channel, record: Record { offset: room.offset + 1, body: body(random) } }
+            }
+        };
+        model.commit(std::slice::from_ref(&write)).expect("the write fits");
+        writes.push(write);
+    }
+    writes
+}
+
+/// Whether a failed commit of `writes` leaves no trace, whatever happens.
+#[allow(dead_code, reason = "not every test that shares this file needs it")]
+pub(crate) fn are_additions(writes: &[Write]) -> bool {
+    writes
+        .iter()
+        .all(|write| matches!(write, Write::Create { .. } | Write::Restore { .. } | Write::Append { .. }))
+}
+
+fn channel_name(channel: &std::sync::Arc<str>) -> &str {
+    channel
+}
+
+fn body(random: &mut Random) -> Bytes {
+    let length = match random.below(20) {
+        0 => random.below(20_000),
+        1 => 0,
+        _ => random.below(300),
+    };
+    let mut body = vec![0; length as usize];
+    random.fill(&mut body);
+    body.into()
+}
