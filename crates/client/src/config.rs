@@ -45,8 +45,10 @@ pub struct Config {
     pub events: usize,
     /// Requests that may be under way. When they are that many, the next one waits.
     pub requests: usize,
-    /// Bytes of one message, either way.
+    /// Bytes of one command.
     pub max_message: usize,
+    /// Bytes of one message from the server. A recovery comes in one message; one that is longer ends the client.
+    pub max_received: usize,
 }
 
 impl Config {
@@ -71,6 +73,7 @@ impl Config {
             events: 256,
             requests: 256,
             max_message: 1 << 20,
+            max_received: 8 << 20,
         })
     }
 }

@@ -29,7 +29,7 @@ pub(crate) async fn dial<H: Host>(host: H, config: Arc<Config>) -> Dialed<H> {
     let opened = handshake::connect(connection, &host, &request)
         .await
         .map_err(|error| format!("no WebSocket with {address}: {error}"))?;
-    let limits = Limits { keepalive: None, ..Limits::default() }.with_message_bytes(config.max_message);
+    let limits = Limits { keepalive: None, ..Limits::default() }.with_message_bytes(config.max_received);
     let websocket::handshake::Opened { connection, deflate, already_read, .. } = opened;
     Ok(Box::new(WebSocket::new(connection, host, Role::Client, limits, deflate, already_read)))
 }
