@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+pub use crate::error::Error;
 use crate::identity::ClientInfo;
 use crate::store::Epoch;
 
@@ -163,14 +164,4 @@ pub struct NodeInfo {
     pub subscriptions: u64,
     /// Seconds since the hub was made.
     pub uptime: u64,
-}
-
-/// A request that was not fulfilled. Code and message are those of the client protocol.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{code}: {message}")]
-pub struct Error {
-    /// A Centrifuge error code.
-    pub code: u16,
-    /// What is wrong, and what to do.
-    pub message: String,
 }

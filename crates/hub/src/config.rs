@@ -124,7 +124,7 @@ impl Default for History {
             kept: 10_000,
             in_memory: 512,
             bytes_in_memory: 1024 * 1024,
-            ids: 2048,
+            ids: 1024,
             id_lifetime: Duration::from_secs(300),
         }
     }

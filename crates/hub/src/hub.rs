@@ -1,5 +1,7 @@
 //! The hub as its driver sees it: what goes in, what comes out.
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -7,9 +9,12 @@ use host::{Instant, Random, Shard, WallTime};
 
 use crate::api;
 use crate::config::Config;
+use crate::context::{Asked, Context, Purpose};
 use crate::counters::Counters;
 use crate::identity::Authenticator;
-use crate::message::ShardMessage;
+use crate::local::Local;
+use crate::message::{Answer, Asker, Message, ShardMessage};
+use crate::owner::Owner;
 use crate::store;
 
 /// A connection, as the driver names it.
@@ -122,8 +127,11 @@ pub struct Hub {
     config: Config,
     shard: Shard,
     random: Random,
-    authenticator: Option<Box<dyn Authenticator>>,
+    local: Local,
+    owner: Owner,
     counters: Counters,
+    asked: Asked,
+    inbox: VecDeque<Message>,
 }
 
 impl Hub {
@@ -135,27 +143,109 @@ impl Hub {
         random: Random,
         authenticator: Option<Box<dyn Authenticator>>,
     ) -> Self {
-        Self { config, shard, random, authenticator, counters: Counters::default() }
+        Self {
+            config,
+            shard,
+            random,
+            local: Local::new(authenticator),
+            owner: Owner::default(),
+            counters: Counters::default(),
+            asked: Asked::default(),
+            inbox: VecDeque::new(),
+        }
     }
 
     /// Takes in what happened at `now` (`wall` on the wall clock) and appends what is to be done to `outputs`.
     pub fn handle(&mut self, now: Instant, wall: WallTime, input: Input<'_>, outputs: &mut Vec<Output>) {
-        let _ =
-            (&self.config, self.shard, &mut self.random, &mut self.authenticator, now, wall, input, outputs);
+        self.with(now, wall, outputs, |local, owner, context| match input {
+            Input::Connected { session, remote } => local.connected(session, remote, context),
+            Input::Received { session, bytes } => local.received(session, bytes, context),
+            Input::Disconnected { session } => local.disconnected(session, context),
+            Input::Shard { from, message } => dispatch(local, owner, from, message.0, context),
+            Input::ShardLagged { from } => {
+                context.counters.lagged_total += 1;
+                local.lost_touch(from, context);
+                owner.forget_shard(from, context);
+            }
+            Input::Stored { reply } => match context.asked(reply.ticket) {
+                Some(Purpose::Names { gathering }) => local.named(gathering, reply.outcome, context),
+                Some(purpose) => owner.stored(&purpose, reply.outcome, context),
+                None => {}
+            },
+            Input::Api { ticket, request } => local.program(ticket, request, context),
+        });
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called, if at all.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        let owner = self.owner.poll_timeout(self.config.limits.room_idle);
+        self.local.poll_timeout().into_iter().chain(owner).min()
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant, wall: WallTime, outputs: &mut Vec<Output>) {
-        let _ = (now, wall, outputs);
+        self.with(now, wall, outputs, |local, owner, context| {
+            local.handle_timeout(context);
+            owner.handle_timeout(context);
+        });
     }
 
     /// What was counted.
     pub fn counters(&self) -> Counters {
-        self.counters.clone()
+        let mut counters = self.counters.clone();
+        self.local.measure(&mut counters);
+        counters.rooms = self.owner.len() as u64;
+        counters.members = self.owner.members().map(|(_, members)| members).sum();
+        counters.waiting = self.owner.waiting() as u64;
+        counters
+    }
+
+    /// Runs `action` and all that it makes this shard tell itself.
+    fn with(
+        &mut self,
+        now: Instant,
+        wall: WallTime,
+        outputs: &mut Vec<Output>,
+        action: impl FnOnce(&mut Local, &mut Owner, &mut Context<'_>),
+    ) {
+        let Self { config, shard, random, local, owner, counters, asked, inbox } = self;
+        let mut context = Context::new(now, wall, *shard, config, random, counters, outputs, asked, inbox);
+        action(local, owner, &mut context);
+        while let Some(message) = context.next_message() {
+            dispatch(local, owner, shard.index, message, &mut context);
+        }
+        context.flush();
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Hub").field("shard", &self.shard).finish_non_exhaustive()
+    }
+}
+
+/// Where a message from a shard's hub goes.
+fn dispatch(local: &mut Local, owner: &mut Owner, from: usize, message: Message, context: &mut Context<'_>) {
+    match message {
+        Message::Ask { ticket, channel, question } => {
+            owner.ask(Asker { shard: from, ticket }, channel, question, context);
+        }
+        Message::Leave { channel, session } => owner.leave(from, &channel, session, context),
+        Message::Signal { channel, publication } => owner.signal(&channel, &publication, context),
+        Message::Count { ticket, rooms } => {
+            let limit = if rooms { context.config.limits.rooms_listed } else { 0 };
+            let in_use = owner.members().filter(|(_, members)| *members > 0);
+            let rooms = in_use.take(limit).map(|(channel, members)| (channel.clone(), members)).collect();
+            let count = local.count(rooms, owner.len());
+            context.answer(Asker { shard: from, ticket }, Ok(Answer::Counted(count)));
+        }
+        Message::Disconnect { target, reconnect } => local.disconnect_all(&target, reconnect, context),
+        Message::Unsubscribe { channel, target } => local.unsubscribe_all(&channel, &target, context),
+        Message::Answer { ticket, answer } => local.answered(ticket, answer, context),
+        Message::Published { channel, publications } => local.published(&channel, &publications, context),
+        Message::Joined { channel, info } => local.tell_presence("join", &channel, &info, context),
+        Message::Left { channel, info } => local.tell_presence("leave", &channel, &info, context),
+        Message::Evicted { channel } => local.evicted(&channel, context),
+        Message::Forgotten => local.lost_touch(from, context),
     }
 }

@@ -5,15 +5,23 @@
 //! session lives on the shard that accepted its connection. What the two have to tell each other goes as
 //! [`ShardMessage`]s, also when they are the same shard, so that one shard and many run the same code.
 //!
-//! Clients speak the Centrifuge client protocol; the HTTP API comes as values ([`api`]); rooms are kept
+//! Clients speak the Centrifuge client protocol ([`centrifuge`]); the HTTP API comes as values ([`api`]); rooms are kept
 //! by a [`store`]. What is promised stands in `docs/guarantees.md`, what is said in `docs/protocol.md`.
 
 pub mod api;
+pub mod centrifuge;
 mod config;
+mod context;
 mod counters;
+mod error;
 mod hub;
 mod identity;
+mod json;
+mod local;
 mod message;
+mod owner;
+mod publication;
+mod room;
 pub mod store;
 
 pub use config::{Config, History, Limits};

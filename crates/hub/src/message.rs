@@ -1,5 +1,142 @@
 //! What the hubs of a machine's shards say to each other.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::api::{Position, Target};
+use crate::error::Error;
+use crate::hub::SessionId;
+use crate::identity::ClientInfo;
+use crate::publication::{Author, Publication};
+
 /// A message from one shard's hub to another's. The driver carries it and need not look inside.
 #[derive(Clone, Debug)]
-pub struct ShardMessage(pub(crate) ());
+pub struct ShardMessage(pub(crate) Message);
+
+/// What is said.
+#[derive(Clone, Debug)]
+pub(crate) enum Message {
+    /// To a room's owner: a question, which is answered by [`Message::Answer`] with its ticket.
+    Ask { ticket: u64, channel: Arc<str>, question: Question },
+    /// To a room's owner: the session is out of the room, or does not want to come in any more.
+    Leave { channel: Arc<str>, session: SessionId },
+    /// To a room's owner: pass this on to all who are in the room.
+    Signal { channel: Arc<str>, publication: Arc<Publication> },
+    /// To all: what do you have? Answered by [`Message::Answer`] with its ticket.
+    Count { ticket: u64, rooms: bool },
+    /// To all: close these connections.
+    Disconnect { target: Target, reconnect: bool },
+    /// To all: take these connections out of the room.
+    Unsubscribe { channel: Arc<str>, target: Target },
+
+    /// From whoever was asked.
+    Answer { ticket: u64, answer: Result<Answer, Error> },
+    /// From a room's owner: these were published, in this order.
+    Published { channel: Arc<str>, publications: Vec<Arc<Publication>> },
+    /// From a room's owner: somebody has come.
+    Joined { channel: Arc<str>, info: Arc<ClientInfo> },
+    /// From a room's owner: somebody has gone.
+    Left { channel: Arc<str>, info: Arc<ClientInfo> },
+    /// From a room's owner: the room is not what it was; whoever is in it is out, and should come again.
+    Evicted { channel: Arc<str> },
+    /// From a shard that lost messages of the receiver: it has forgotten the receiver's sessions.
+    Forgotten,
+}
+
+/// Who asked, and by which ticket the answer finds its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asker {
+    pub(crate) shard: usize,
+    pub(crate) ticket: u64,
+}
+
+/// What a room's owner is asked.
+#[derive(Clone, Debug)]
+pub(crate) enum Question {
+    /// Let this session in.
+    Subscribe {
+        session: SessionId,
+        info: Arc<ClientInfo>,
+        join_leave: bool,
+        recover: Option<Recover>,
+    },
+    Publish(Draft),
+    /// Edit or delete what was published.
+    Change {
+        draft: Draft,
+        target: u64,
+        change: Change,
+    },
+    History {
+        limit: usize,
+        since: Option<Since>,
+        reverse: bool,
+    },
+    Presence,
+    PresenceStats,
+}
+
+/// What is to be published.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    pub(crate) author: Author,
+    pub(crate) info: Option<Arc<ClientInfo>>,
+    /// Empty for none.
+    pub(crate) id: String,
+    pub(crate) data: Bytes,
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Edit,
+    Delete,
+}
+
+/// A client's position. An empty epoch is any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Since {
+    pub(crate) offset: u64,
+    pub(crate) epoch: String,
+}
+
+/// What a client wants that comes back.
+#[derive(Clone, Debug)]
+pub(crate) struct Recover {
+    pub(crate) since: Since,
+    /// Rather stay out than come in without what was missed.
+    pub(crate) or_refuse: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    Subscribed(Subscribed),
+    Published(Position),
+    History { publications: Vec<Arc<Publication>>, position: Position },
+    Presence(Vec<Arc<ClientInfo>>),
+    PresenceStats { clients: u64, users: u64 },
+    Counted(Count),
+}
+
+/// What a session learns when it comes into a room. What is published from here on follows.
+#[derive(Clone, Debug)]
+pub(crate) struct Subscribed {
+    pub(crate) position: Position,
+    /// What was missed, when `recovered`.
+    pub(crate) publications: Vec<Arc<Publication>>,
+    pub(crate) was_recovering: bool,
+    pub(crate) recovered: bool,
+}
+
+/// What a shard has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Count {
+    /// Rooms with their members, when asked for.
+    pub(crate) rooms: Vec<(Arc<str>, u64)>,
+    pub(crate) clients: u64,
+    pub(crate) users: u64,
+    pub(crate) channels: u64,
+    pub(crate) subscriptions: u64,
+}

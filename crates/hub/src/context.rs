@@ -1,0 +1,179 @@
+//! What every part of a hub has at hand while it handles one input.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use host::{Instant, Random, Shard, WallTime};
+
+use crate::centrifuge::Disconnect;
+use crate::config::Config;
+use crate::counters::Counters;
+use crate::error::Error;
+use crate::hub::{Output, SessionId};
+use crate::message::{Answer, Asker, Message, ShardMessage};
+use crate::store::{Operation, Request};
+
+/// The time, the settings, and the ways out.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Instant,
+    pub(crate) wall: WallTime,
+    pub(crate) shard: Shard,
+    pub(crate) config: &'a Config,
+    pub(crate) random: &'a mut Random,
+    pub(crate) counters: &'a mut Counters,
+    outputs: &'a mut Vec<Output>,
+    /// What the store was asked and has not answered.
+    asked: &'a mut Asked,
+    /// Messages from this shard to itself, in the order they were sent.
+    inbox: &'a mut VecDeque<Message>,
+    /// Lines for one session that may still go with others into one frame.
+    open: Option<(SessionId, Vec<u8>)>,
+}
+
+/// Questions to the store, by ticket.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    last: u64,
+    open: BTreeMap<u64, Purpose>,
+}
+
+/// What a question to the store is for.
+#[derive(Debug)]
+pub(crate) enum Purpose {
+    /// To bring a room into memory, or to see what is left of it after a failure.
+    Load(Arc<str>),
+    /// To keep what was published in a room.
+    Write(Arc<str>),
+    /// To look at what a room no longer has in memory.
+    Read { channel: Arc<str>, lookup: u64 },
+    /// To name the rooms.
+    Names { gathering: u64 },
+}
+
+/// Lines are joined until a frame has this many bytes.
+const FRAME_BYTES: usize = 16 * 1024;
+
+impl<'a> Context<'a> {
+    #[expect(clippy::too_many_arguments, reason = "the hub's own fields, lent one by one")]
+    pub(crate) fn new(
+        now: Instant,
+        wall: WallTime,
+        shard: Shard,
+        config: &'a Config,
+        random: &'a mut Random,
+        counters: &'a mut Counters,
+        outputs: &'a mut Vec<Output>,
+        asked: &'a mut Asked,
+        inbox: &'a mut VecDeque<Message>,
+    ) -> Self {
+        Self { now, wall, shard, config, random, counters, outputs, asked, inbox, open: None }
+    }
+
+    /// The shard that owns a room: FNV-1a of its name, so that all shards agree.
+    pub(crate) fn owner(&self, channel: &str) -> usize {
+        owner(channel, self.shard.count)
+    }
+
+    /// Sends a message to a shard's hub, which may be this one.
+    pub(crate) fn tell(&mut self, to: usize, message: Message) {
+        if to == self.shard.index {
+            self.inbox.push_back(message);
+        } else {
+            self.output(Output::Shard { to, message: ShardMessage(message) });
+        }
+    }
+
+    /// Sends a message to every shard's hub, this one included.
+    pub(crate) fn tell_all(&mut self, message: &Message) {
+        for to in 0..self.shard.count {
+            self.tell(to, message.clone());
+        }
+    }
+
+    /// Answers a question.
+    pub(crate) fn answer(&mut self, asker: Asker, answer: Result<Answer, Error>) {
+        self.tell(asker.shard, Message::Answer { ticket: asker.ticket, answer });
+    }
+
+    /// Asks the store.
+    pub(crate) fn ask_store(&mut self, operation: Operation, purpose: Purpose) {
+        self.asked.last += 1;
+        let ticket = self.asked.last;
+        self.asked.open.insert(ticket, purpose);
+        self.output(Output::Store { request: Request { ticket, operation } });
+    }
+
+    /// What the store was asked for by this ticket, unless it has answered already.
+    pub(crate) fn asked(&mut self, ticket: u64) -> Option<Purpose> {
+        self.asked.open.remove(&ticket)
+    }
+
+    /// The next message of this shard to itself.
+    pub(crate) fn next_message(&mut self) -> Option<Message> {
+        self.inbox.pop_front()
+    }
+
+    /// Sends one line to a client. Lines that follow one another share a frame.
+    pub(crate) fn send(&mut self, session: SessionId, line: &[u8]) {
+        match &mut self.open {
+            Some((open, frame)) if *open == session && frame.len() + line.len() < FRAME_BYTES => {
+                frame.push(b'\n');
+                frame.extend_from_slice(line);
+            }
+            _ => {
+                self.flush();
+                self.open = Some((session, line.to_vec()));
+            }
+        }
+    }
+
+    /// Sends one frame to many clients.
+    pub(crate) fn fan_out(&mut self, sessions: Vec<SessionId>, frame: Bytes) {
+        if !sessions.is_empty() {
+            self.counters.deliveries_total += sessions.len() as u64;
+            self.output(Output::Fanout { sessions, frame });
+        }
+    }
+
+    /// Closes a connection. The session must be gone by now.
+    pub(crate) fn close(&mut self, session: SessionId, disconnect: Disconnect) {
+        *self.counters.disconnects_total.entry(disconnect.code).or_default() += 1;
+        self.output(Output::Close { session, code: disconnect.code, reason: disconnect.reason });
+    }
+
+    pub(crate) fn output(&mut self, output: Output) {
+        self.flush();
+        self.outputs.push(output);
+    }
+
+    /// Puts out what is still held back. To be called last.
+    pub(crate) fn flush(&mut self) {
+        if let Some((session, frame)) = self.open.take() {
+            self.outputs.push(Output::Send { session, frame: frame.into() });
+        }
+    }
+}
+
+fn owner(channel: &str, shards: usize) -> usize {
+    let hash = channel
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    (hash % shards as u64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rooms_are_spread_over_the_shards_and_stay_where_they_are() {
+        let mut rooms = [0; 4];
+        for number in 0..400 {
+            rooms[owner(&format!("room-{number}"), 4)] += 1;
+        }
+        assert!(rooms.iter().all(|&count| count > 60), "{rooms:?}");
+        // Another answer would move rooms between the shards of a machine that speak of them.
+        assert_eq!([1, 2, 7, 8].map(|shards| owner("chat:index", shards)), [0, 1, 3, 1]);
+    }
+}

@@ -1,0 +1,321 @@
+//! One room, as its owner has it.
+//!
+//! Every change goes through the store first: what is published waits in the room, goes to the store as one group, and
+//! only when the store has answered is it passed on and acknowledged. One group at a time is under way, so positions
+//! are given out in order and never twice.
+
+mod changes;
+mod history;
+mod log;
+mod members;
+mod writing;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use host::Instant;
+
+use crate::api::Position;
+use crate::centrifuge::codes;
+use crate::context::{Context, Purpose};
+use crate::error::Error;
+use crate::hub::SessionId;
+use crate::message::{Answer, Asker, Message, Question, Recover, Subscribed};
+use crate::publication::Publication;
+use crate::store::{Epoch, Operation, StoreError, StoredRoom};
+
+use changes::Parked;
+use history::Lookup;
+use log::{Key, Log};
+use members::{Member, Members};
+use writing::{Entry, Group};
+
+/// A room in memory.
+#[derive(Debug)]
+pub(crate) struct Room {
+    channel: Arc<str>,
+    phase: Phase,
+    epoch: Epoch,
+    /// Whether the store knows the room.
+    stored: bool,
+    log: Log,
+    /// Publications up to here are gone from the store, as far as we know.
+    trimmed: u64,
+    members: Members,
+    /// Publications that wait for the group under way to be stored.
+    waiting: VecDeque<Entry>,
+    waiting_bytes: usize,
+    in_flight: Option<Group>,
+    /// Ids of what waits and what is under way.
+    pending_ids: BTreeSet<Key>,
+    /// Questions that wait for the store to look something up.
+    lookups: BTreeMap<u64, Lookup>,
+    last_lookup: u64,
+    /// Publications that are being changed, each with the changes that come after.
+    changing: BTreeMap<u64, VecDeque<Parked>>,
+    /// When the room was last of use to anybody, as the owner noted it.
+    pub(crate) idle_since: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// The store was asked what is there; these questions came meanwhile.
+    Loading(VecDeque<(Asker, Question)>),
+    Ready,
+    /// A write failed, for this reason, and the store was asked what is there.
+    Checking(Error),
+    /// The store does not answer as it should. Nothing is published until it is asked again.
+    Broken {
+        error: Error,
+        retry_at: Instant,
+    },
+}
+
+impl Room {
+    /// A room that the store is now asked about.
+    pub(crate) fn load(channel: Arc<str>, context: &mut Context<'_>) -> Self {
+        let room = Self {
+            channel,
+            phase: Phase::Loading(VecDeque::new()),
+            epoch: Epoch::random(context.random),
+            stored: false,
+            log: Log::default(),
+            trimmed: 0,
+            members: Members::new(context.shard.count),
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            in_flight: None,
+            pending_ids: BTreeSet::new(),
+            lookups: BTreeMap::new(),
+            last_lookup: 0,
+            changing: BTreeMap::new(),
+            idle_since: None,
+        };
+        room.ask_what_is_there(context);
+        room
+    }
+
+    /// Whether nothing is lost when the room goes from memory.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Ready | Phase::Broken { .. })
+            && self.members.is_empty()
+            && self.waiting.is_empty()
+            && self.in_flight.is_none()
+            && self.lookups.is_empty()
+            && self.changing.is_empty()
+    }
+
+    /// How many connections are in the room.
+    pub(crate) fn members(&self) -> usize {
+        self.members.len()
+    }
+
+    /// How many publications wait for the store.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len() + self.in_flight.as_ref().map_or(0, Group::len)
+    }
+
+    /// Takes in a question, and answers it now or later.
+    pub(crate) fn ask(&mut self, asker: Asker, question: Question, context: &mut Context<'_>) {
+        if let Phase::Loading(parked) = &mut self.phase {
+            if parked.len() < context.config.limits.waiting_publications {
+                parked.push_back((asker, question));
+            } else {
+                context.answer(asker, Err(TOO_MUCH_WAITING));
+            }
+            return;
+        }
+        match question {
+            Question::Subscribe { session, info, join_leave, recover } => {
+                self.subscribe(asker, session, Member { info, join_leave }, recover, context);
+            }
+            Question::Publish(draft) => self.publish(asker, draft, context),
+            Question::Change { draft, target, change } => self.change(asker, draft, target, change, context),
+            Question::History { limit, since, reverse } => {
+                self.history(asker, limit, since, reverse, context);
+            }
+            Question::Presence => {
+                let infos = self.members.infos(context.config.limits.presence_entries);
+                context.answer(asker, Ok(Answer::Presence(infos)));
+            }
+            Question::PresenceStats => {
+                let (clients, users) = (self.members.len() as u64, self.members.users() as u64);
+                context.answer(asker, Ok(Answer::PresenceStats { clients, users }));
+            }
+        }
+    }
+
+    /// The session is out, or does not want to come in any more.
+    pub(crate) fn leave(&mut self, shard: usize, session: SessionId, context: &mut Context<'_>) {
+        if let Phase::Loading(parked) = &mut self.phase {
+            parked.retain(|(asker, question)| {
+                asker.shard != shard
+                    || !matches!(question, Question::Subscribe { session: theirs, .. } if *theirs == session)
+            });
+        }
+        self.lookups.retain(|_, lookup| !lookup.is_subscribe_of(shard, session));
+        if let Some(member) = self.members.remove(shard, session)
+            && self.members.len() <= context.config.limits.join_leave_members
+        {
+            for shard in self.members.listening_shards() {
+                let left = Message::Left { channel: self.channel.clone(), info: member.info.clone() };
+                context.tell(shard, left);
+            }
+        }
+    }
+
+    /// All sessions of a shard are out: messages of that shard were lost, so nobody knows who of them is still in.
+    pub(crate) fn forget_shard(&mut self, shard: usize, context: &mut Context<'_>) {
+        if let Phase::Loading(parked) = &mut self.phase {
+            parked.retain(|(asker, question)| {
+                asker.shard != shard || !matches!(question, Question::Subscribe { .. })
+            });
+        }
+        self.lookups.retain(|_, lookup| !lookup.is_subscribe_of_shard(shard));
+        for session in self.members.on_shard(shard) {
+            self.leave(shard, session, context);
+        }
+    }
+
+    /// Passes on what is not kept.
+    pub(crate) fn signal(&self, publication: &Arc<Publication>, context: &mut Context<'_>) {
+        context.counters.signals_total += 1;
+        self.tell_members(vec![publication.clone()], context);
+    }
+
+    /// The store says what is there. False when it could not, and the room is of no use.
+    pub(crate) fn loaded(
+        &mut self,
+        outcome: Result<Option<StoredRoom>, StoreError>,
+        context: &mut Context<'_>,
+    ) -> bool {
+        match std::mem::replace(&mut self.phase, Phase::Ready) {
+            Phase::Loading(parked) => match outcome {
+                Ok(found) => {
+                    if let Some(found) = found {
+                        self.adopt(found, context);
+                    }
+                    for (asker, question) in parked {
+                        self.ask(asker, question, context);
+                    }
+                    true
+                }
+                Err(error) => {
+                    context.counters.store_failures_total += 1;
+                    for (asker, _) in parked {
+                        context.answer(asker, Err(Error::store(&error)));
+                    }
+                    false
+                }
+            },
+            Phase::Checking(error) => {
+                self.checked(outcome, error, context);
+                true
+            }
+            phase @ (Phase::Ready | Phase::Broken { .. }) => {
+                self.phase = phase;
+                true
+            }
+        }
+    }
+
+    /// Takes over what the store has.
+    fn adopt(&mut self, found: StoredRoom, context: &Context<'_>) {
+        let publications = readable_tail(&found);
+        self.epoch = found.epoch;
+        self.stored = true;
+        self.log = Log::new(found.offset, publications, &context.config.history);
+    }
+
+    fn subscribe(
+        &mut self,
+        asker: Asker,
+        session: SessionId,
+        member: Member,
+        recover: Option<Recover>,
+        context: &mut Context<'_>,
+    ) {
+        if self.members.len() >= context.config.limits.sessions_per_room {
+            let full = Error::new(codes::LIMIT_EXCEEDED, "the room is full");
+            context.answer(asker, Err(full));
+            return;
+        }
+        match recover {
+            None => self.let_in(asker, session, member, None, context),
+            Some(recover) => self.recover(asker, session, member, recover, context),
+        }
+    }
+
+    /// Lets the session in. What it missed is what was `recovered`, if it wanted to recover (`Some`) and could
+    /// (`Some(Some)`).
+    fn let_in(
+        &mut self,
+        asker: Asker,
+        session: SessionId,
+        member: Member,
+        recovered: Option<Option<Vec<Arc<Publication>>>>,
+        context: &mut Context<'_>,
+    ) {
+        let was_recovering = recovered.is_some();
+        let recovered = recovered.flatten();
+        if was_recovering {
+            let count = match recovered {
+                Some(_) => &mut context.counters.recovered_total,
+                None => &mut context.counters.unrecovered_total,
+            };
+            *count += 1;
+        }
+        let subscribed = Subscribed {
+            position: self.position(),
+            was_recovering,
+            recovered: recovered.is_some(),
+            publications: recovered.unwrap_or_default(),
+        };
+        let info = member.info.clone();
+        self.members.insert(asker.shard, session, member);
+        context.answer(asker, Ok(Answer::Subscribed(subscribed)));
+        if self.members.len() <= context.config.limits.join_leave_members {
+            for shard in self.members.listening_shards() {
+                context.tell(shard, Message::Joined { channel: self.channel.clone(), info: info.clone() });
+            }
+        }
+    }
+
+    fn position(&self) -> Position {
+        Position { offset: self.log.offset(), epoch: self.epoch.clone() }
+    }
+
+    fn ask_what_is_there(&self, context: &mut Context<'_>) {
+        let history = &context.config.history;
+        let limit = history.in_memory.max(history.ids);
+        let operation = Operation::Load { channel: self.channel.clone(), limit };
+        context.ask_store(operation, Purpose::Load(self.channel.clone()));
+    }
+
+    fn tell_members(&self, publications: Vec<Arc<Publication>>, context: &mut Context<'_>) {
+        for shard in self.members.shards() {
+            let (channel, publications) = (self.channel.clone(), publications.clone());
+            context.tell(shard, Message::Published { channel, publications });
+        }
+    }
+}
+
+const TOO_MUCH_WAITING: Error =
+    Error::new(codes::TOO_MANY_REQUESTS, "too much waits in this room already: try again later");
+
+/// The newest publications of a stored room, back to the first that cannot be read, if there is such a one.
+fn readable_tail(found: &StoredRoom) -> Vec<Arc<Publication>> {
+    let mut next = found.offset;
+    let mut tail: Vec<_> = found
+        .records
+        .iter()
+        .rev()
+        .map_while(|record| {
+            let publication = (record.offset == next).then(|| Publication::from_record(record)).flatten()?;
+            next = next.saturating_sub(1);
+            Some(Arc::new(publication))
+        })
+        .collect();
+    tail.reverse();
+    tail
+}
