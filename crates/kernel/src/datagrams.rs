@@ -1,11 +1,14 @@
 //! UDP sockets of the operating system.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
 use host::{Datagrams, ReadBuf};
 use tokio::net::UdpSocket;
+
+/// What fits into a UDP datagram over IPv4, in bytes.
+const LONGEST: usize = 65_507;
 
 /// A UDP socket of the operating system.
 #[derive(Debug)]
@@ -38,7 +41,13 @@ impl Datagrams for KernelDatagrams {
         datagram: &[u8],
         to: SocketAddr,
     ) -> Poll<io::Result<()>> {
-        self.socket.poll_send_to(context, datagram, to).map_ok(|_| ())
+        self.socket.poll_send_to(context, datagram, to).map(|sent| match sent {
+            Err(_) if datagram.len() > LONGEST => Err(io::Error::new(
+                ErrorKind::InvalidInput,
+                format!("a datagram carries at most {LONGEST} bytes"),
+            )),
+            sent => sent.map(drop),
+        })
     }
 
     fn local_address(&self) -> SocketAddr {

@@ -130,7 +130,7 @@ impl fmt::Display for Entry {
         write!(formatter, "{:?} {} ", self.at, self.machine)?;
         match &self.event {
             Event::Connect { from, to } => write!(formatter, "connect {from} > {to}"),
-            Event::Failed { from, to, error } => write!(formatter, "failed {from} > {to} {error}"),
+            Event::Failed { from, to, error } => write!(formatter, "failed {from} > {to} {error:?}"),
             Event::Accept { shard, from, to } => write!(formatter, "accept {from} > {to} on shard {shard}"),
             Event::Bytes { from, to, length, hash } => {
                 write!(formatter, "bytes {from} > {to} {length} ")?;

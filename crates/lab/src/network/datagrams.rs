@@ -31,7 +31,7 @@ pub(super) struct Socket {
     pub(super) machine: usize,
     local: SocketAddr,
     arrived: VecDeque<(Bytes, SocketAddr)>,
-    waker: Option<Waker>,
+    pub(super) waker: Option<Waker>,
 }
 
 impl LabDatagrams {

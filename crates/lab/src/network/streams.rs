@@ -237,8 +237,11 @@ impl State {
     /// Takes away everything that `machine` has open.
     pub(crate) fn crash(&mut self, machine: usize, crash: Crash) {
         self.net.machines[machine].life += 1;
-        self.net.listeners.retain(|_, listener| listener.machine != machine);
-        self.net.sockets.retain(|_, socket| socket.machine != machine);
+        // Wakers are foreign code: they go when the lock is released.
+        let listeners = self.net.listeners.extract_if(.., |_, listener| listener.machine == machine);
+        self.wakers.extend(listeners.filter_map(|(_, listener)| listener.waker));
+        let sockets = self.net.sockets.extract_if(.., |_, socket| socket.machine == machine);
+        self.wakers.extend(sockets.filter_map(|(_, socket)| socket.waker));
         for stream in self.net.streams_of(machine) {
             for end in [0, 1] {
                 if self.net.streams.get(&stream).is_none_or(|stream| stream.machines[end] != machine) {
