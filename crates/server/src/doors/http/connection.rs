@@ -1,0 +1,109 @@
+//! One connection, from its first request to the end of what it was upgraded to.
+
+use std::sync::Arc;
+
+use application::http::server::serve_connection;
+use host::{Connection, Host};
+use hub::api;
+use websocket::{End, Role, WebSocket, deflate};
+
+use super::access::Circumstances;
+use super::{Config, Door, Rooms};
+use crate::doors;
+use crate::metrics::{self, Snapshot};
+use crate::shard::Shard;
+use crate::shutdown::Shutdown;
+use crate::station::Common;
+
+/// Serves `connection` until it is over.
+pub(crate) async fn serve<H: Host>(
+    shard: Shard<H>,
+    common: Arc<Common>,
+    shutdown: Shutdown,
+    connection: H::Connection,
+) {
+    let host = shard.host().clone();
+    let config = &common.config;
+    let door = Arc::new(Door {
+        rooms: Served { shard: shard.clone(), common: common.clone(), shutdown: shutdown.clone() },
+        config: Config {
+            // Whatever may be published must fit.
+            body_bytes: config.http.body_bytes.max(config.hub.limits.message_bytes.saturating_mul(2)),
+            ..config.http.clone()
+        },
+        here: Circumstances {
+            tokens: config.token_secret.is_some(),
+            loopback: connection.local_address().ip().is_loopback(),
+        },
+        deflate: config.deflate.then(deflate::Options::default),
+        counts: common.counts.clone(),
+    });
+    // Boxed, so that HTTP's state is given back before a WebSocket's long life begins.
+    let outcome = Box::pin(serve_connection(
+        connection,
+        &host,
+        &config.http.limits,
+        move |request| door.clone().answer(request),
+        shutdown.requested(),
+    ))
+    .await;
+    match outcome {
+        Ok(None) => {}
+        Err(error) => common.counts.http_failures.count(error.label()),
+        Ok(Some(upgraded)) => {
+            let socket = WebSocket::new(
+                upgraded.connection,
+                host,
+                Role::Server,
+                config.websocket.clone(),
+                upgraded.then,
+                upgraded.already_read,
+            );
+            let end = doors::websocket::serve(shard, socket).await;
+            common.counts.ends.count((end.label(), code(&end)));
+        }
+    }
+}
+
+/// The code that the connection was closed with, bounded to those that there are names for.
+fn code(end: &End) -> u16 {
+    match end {
+        End::ClosedByPeer { code: Some(code), .. } if code.name().is_none() => 4999,
+        End::ClosedByPeer { code, .. } | End::ClosedByUs { code, .. } => code.map_or(0, |code| code.0),
+        End::Fault(fault) => fault.code().0,
+        _ => 0,
+    }
+}
+
+/// The rest of the server, as this door sees it.
+struct Served<H: Host> {
+    shard: Shard<H>,
+    common: Arc<Common>,
+    shutdown: Shutdown,
+}
+
+impl<H: Host> Rooms for Served<H> {
+    async fn call(&self, request: api::Request) -> Option<api::Reply> {
+        self.shard.call(request).await
+    }
+
+    fn observe(&self) -> Snapshot {
+        let mut snapshot = Snapshot {
+            connections_open: self.common.connections.open() as u64,
+            connections_accepted: self.common.connections.accepted() as u64,
+            connections_refused: self.common.connections.refused() as u64,
+            counts: self.common.counts.clone(),
+            ..Snapshot::default()
+        };
+        for shard in self.common.observed() {
+            metrics::add(&mut snapshot.hub, shard.counters());
+            snapshot.slow_sessions += shard.slow_sessions();
+            snapshot.shards += 1;
+        }
+        snapshot
+    }
+
+    fn is_ending(&self) -> bool {
+        self.shutdown.is_requested()
+    }
+}

@@ -1,0 +1,202 @@
+//! The HTTP door: the pages, the HTTP API, health and metrics, and the way to the WebSocket door.
+
+mod access;
+mod api;
+mod connection;
+mod respond;
+mod shapes;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use application::http::server::{Answer, Limits};
+use application::http::{Body, RequestBody};
+use http::{Method, Request, Response, StatusCode};
+use websocket::deflate;
+use websocket::handshake::server as handshake;
+
+use crate::metrics::{self, Counts, Snapshot};
+use crate::pages;
+use access::{Circumstances, Denied};
+
+pub(crate) use connection::serve;
+
+/// How the HTTP door is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What one connection may cost before it is a WebSocket.
+    pub limits: Limits,
+    /// The longest body of a request, in bytes. Longer ones are answered with 413.
+    pub body_bytes: usize,
+    /// The key that programs must show to use the HTTP API and to read the metrics. Without one the API serves programs
+    /// that reach a loopback address (or any, with `insecure`), and no page of another site; and where clients need
+    /// tokens it serves nobody.
+    pub api_key: Option<String>,
+    /// Origins (`https://example.org`, or `*` for any) whose pages may open a WebSocket, beside our own. Their hosts are
+    /// names under which an open server may be reached, beside addresses, `localhost`, and names without a dot.
+    pub allowed_origins: Vec<String>,
+    /// Whether the API serves whoever reaches us, on other than loopback addresses too.
+    pub insecure: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            body_bytes: 1024 * 1024,
+            api_key: None,
+            allowed_origins: Vec::new(),
+            insecure: false,
+        }
+    }
+}
+
+/// What this door needs of the rest of the server.
+pub(crate) trait Rooms: Send + Sync + 'static {
+    /// Has the hub answer `request`. `None` when it did not in time.
+    fn call(&self, request: hub::api::Request) -> impl Future<Output = Option<hub::api::Reply>> + Send;
+
+    /// What there is to tell at this moment.
+    fn observe(&self) -> Snapshot;
+
+    /// Whether the server is about to end.
+    fn is_ending(&self) -> bool;
+}
+
+/// The door as one connection sees it.
+struct Door<R> {
+    rooms: R,
+    config: Config,
+    here: Circumstances,
+    /// What clients of the WebSocket door may agree on.
+    deflate: Option<deflate::Options>,
+    counts: Arc<Counts>,
+}
+
+/// What the WebSocket door gets beside the connection.
+type Agreed = Option<deflate::Agreed>;
+
+impl<R: Rooms> Door<R> {
+    async fn answer(self: Arc<Self>, request: Request<RequestBody>) -> Answer<Agreed> {
+        let path = request.uri().path();
+        let (part, answer) = match path {
+            "/connection/websocket" => ("websocket", self.websocket(&request)),
+            "/health" => ("health", self.health(&request).into()),
+            "/metrics" => ("metrics", self.metrics(&request).into()),
+            _ => match path.strip_prefix("/api/").map(str::to_owned) {
+                Some(method) => ("api", self.api(&method, request).await.into()),
+                None => ("page", self.page(&request).into()),
+            },
+        };
+        let status = match &answer {
+            Answer::Response(response) => response.status(),
+            Answer::Upgrade { response, .. } => response.status(),
+        };
+        self.counts.requests.count((part, status.as_u16()));
+        answer
+    }
+
+    fn websocket(&self, request: &Request<RequestBody>) -> Answer<Agreed> {
+        let allowed = access::name(&self.config, self.here, request)
+            .and_then(|()| access::origin(&self.config, request));
+        if let Err(denied) = allowed {
+            self.counts.handshakes.count(denied.label());
+            return self.deny(&denied).into();
+        }
+        let options = handshake::Options {
+            deflate: self.deflate,
+            // Checked already, with a better explanation.
+            origins: handshake::Origins::Any,
+            ..handshake::Options::default()
+        };
+        match handshake::respond(request, &options) {
+            Ok(accepted) => {
+                self.counts.handshakes.count("accepted");
+                Answer::Upgrade { response: accepted.response, then: accepted.deflate }
+            }
+            Err(rejected) => {
+                self.counts.handshakes.count(label(rejected));
+                let mut response = rejected.response().map(Body::whole);
+                respond::guard(response.headers_mut());
+                response.into()
+            }
+        }
+    }
+
+    async fn api(&self, method: &str, request: Request<RequestBody>) -> Response<Body> {
+        if let Err(denied) = access::api(&self.config, self.here, &request) {
+            self.counts.denied.count(denied.label());
+            let code = if denied.status() == StatusCode::UNAUTHORIZED { 101 } else { 103 };
+            return api::failure(denied.status(), code, denied.to_string());
+        }
+        match api::read(method, request, self.config.body_bytes).await {
+            Ok(request) => api::answer(self.rooms.call(request).await),
+            Err(response) => response,
+        }
+    }
+
+    fn health(&self, request: &Request<RequestBody>) -> Response<Body> {
+        if !is_read(request.method()) {
+            return respond::method_not_allowed("GET, HEAD");
+        }
+        let (status, word) = if self.rooms.is_ending() {
+            (StatusCode::SERVICE_UNAVAILABLE, "ending")
+        } else {
+            (StatusCode::OK, "ok")
+        };
+        respond::json(status, &serde_json::json!({ "status": word }))
+    }
+
+    fn metrics(&self, request: &Request<RequestBody>) -> Response<Body> {
+        if !is_read(request.method()) {
+            return respond::method_not_allowed("GET, HEAD");
+        }
+        if let Err(denied) = access::metrics(&self.config, request) {
+            return self.deny(&denied);
+        }
+        match metrics::exposition(self.rooms.observe()) {
+            Ok(text) => respond::plain(StatusCode::OK, metrics::CONTENT_TYPE, text),
+            Err(error) => respond::text(StatusCode::INTERNAL_SERVER_ERROR, error),
+        }
+    }
+
+    fn page(&self, request: &Request<RequestBody>) -> Response<Body> {
+        if let Err(denied) = access::name(&self.config, self.here, request) {
+            return self.deny(&denied);
+        }
+        match pages::find(request.uri().path()) {
+            None => respond::text(StatusCode::NOT_FOUND, "there is nothing here"),
+            Some(_) if !is_read(request.method()) => respond::method_not_allowed("GET, HEAD"),
+            Some(page) => respond::page(page, request.headers(), &access::host(request)),
+        }
+    }
+
+    fn deny(&self, denied: &Denied) -> Response<Body> {
+        self.counts.denied.count(denied.label());
+        respond::text(denied.status(), denied)
+    }
+}
+
+/// A word for a metric's label.
+fn label(rejected: handshake::Rejected) -> &'static str {
+    use handshake::Rejected;
+    match rejected {
+        Rejected::Method => "method",
+        Rejected::HttpVersion => "http_version",
+        Rejected::Host => "host",
+        Rejected::Upgrade => "upgrade",
+        Rejected::Connection => "connection",
+        Rejected::WebSocketVersion => "websocket_version",
+        Rejected::Key => "key",
+        Rejected::Body => "body",
+        Rejected::Origin => "origin",
+        Rejected::Subprotocols => "subprotocols",
+        Rejected::Extensions => "extensions",
+    }
+}
+
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}

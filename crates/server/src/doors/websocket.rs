@@ -1,0 +1,74 @@
+//! The WebSocket door: carries messages between one connection and its session.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use host::{Connection, Host};
+use websocket::{End, Handler, Kind, Outbox, WebSocket};
+
+use crate::session::{Ending, Next};
+use crate::shard::{Seat, Shard};
+
+/// What may lie in the connection's own queue before more is taken from the session's outbox. What waits in the outbox
+/// counts against the session's bound, and can be dropped whole when the client turns out to be slow.
+const QUEUED: usize = 64 * 1024;
+
+/// The close code for a message of the wrong kind (RFC 6455, section 7.4.1).
+const UNSUPPORTED: Ending = Ending { code: 1003, reason: "this endpoint speaks JSON in text messages" };
+
+/// Serves one client until its connection is over.
+pub(crate) async fn serve<H: Host>(shard: Shard<H>, mut socket: WebSocket<H::Connection, H>) -> End {
+    let mut door = Door(shard.enter(socket.connection().peer_address()));
+    poll_fn(|context| door.poll(&mut socket, context)).await
+}
+
+struct Door<H: Host>(Seat<H>);
+
+impl<H: Host> Door<H> {
+    fn poll(&mut self, socket: &mut WebSocket<H::Connection, H>, context: &mut Context<'_>) -> Poll<End> {
+        self.0.outbox.register(context);
+        loop {
+            // The closing moment needs no special care: from then on the queue takes nothing, and receiving goes on
+            // until the peer has answered.
+            let queued = self.carry(socket.outbox());
+            match socket.poll_receive(context, self) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(end)) => return Poll::Ready(end),
+                // All that was queued is written by now, or the connection takes no more and will wake us.
+                Poll::Pending if !queued || socket.queued_bytes() >= QUEUED => return Poll::Pending,
+                Poll::Pending => {}
+            }
+        }
+    }
+
+    /// Takes what waits for the session to the connection's queue, as far as that has room. False when nothing waited.
+    fn carry(&self, out: &mut Outbox) -> bool {
+        let mut carried = false;
+        while out.queued_bytes() < QUEUED && !out.is_closing() {
+            match self.0.outbox.next() {
+                // An empty queue takes any message, and one with this much room any that is not far too long.
+                Some(Next::Send(frame)) => {
+                    if let Err(error) = out.send(frame) {
+                        tracing::warn!(%error, "a message for a client was not taken");
+                        out.close(1013.into(), "try again later");
+                    }
+                }
+                Some(Next::Close(Ending { code, reason })) => out.close(code.into(), reason),
+                None => break,
+            }
+            carried = true;
+        }
+        carried
+    }
+}
+
+impl<H: Host> Handler for Door<H> {
+    fn message(&mut self, kind: Kind, payload: &[u8], out: &mut Outbox) {
+        match kind {
+            Kind::Text => self.0.received(payload),
+            Kind::Binary => self.0.outbox.close(UNSUPPORTED),
+        }
+        // What the hub answers leaves in one write with the batch that asked.
+        self.carry(out);
+    }
+}

@@ -1,0 +1,194 @@
+//! The sessions of one shard, and what waits to be sent to each.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Waker};
+
+use hub::SessionId;
+use websocket::Prepared;
+
+/// Centrifuge's code for a client that does not read as fast as its rooms talk.
+const SLOW: Ending = Ending { code: 3008, reason: "slow" };
+
+/// Every session of a shard, by dense index.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    places: Vec<Place>,
+    /// Indices of empty places.
+    empty: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Place {
+    /// Counts who sat here, so that an id of somebody who left reaches nobody.
+    generation: u32,
+    outbox: Option<Arc<Outbox>>,
+}
+
+impl Sessions {
+    /// A place for one more session, whose outbox holds `limit` bytes.
+    pub(crate) fn enter(&mut self, limit: usize) -> (SessionId, Arc<Outbox>) {
+        let index = self.empty.pop().unwrap_or_else(|| {
+            self.places.push(Place { generation: 0, outbox: None });
+            (self.places.len() - 1) as u32
+        });
+        let place = &mut self.places[index as usize];
+        place.generation = place.generation.wrapping_add(1);
+        let outbox = Arc::new(Outbox { limit, waiting: Mutex::default() });
+        place.outbox = Some(outbox.clone());
+        (SessionId { index, generation: place.generation }, outbox)
+    }
+
+    pub(crate) fn leave(&mut self, session: SessionId) {
+        if let Some(place) = self.places.get_mut(session.index as usize)
+            && place.generation == session.generation
+            && place.outbox.take().is_some()
+        {
+            self.empty.push(session.index);
+        }
+    }
+
+    pub(crate) fn get(&self, session: SessionId) -> Option<&Arc<Outbox>> {
+        let place = self.places.get(session.index as usize)?;
+        if place.generation == session.generation { place.outbox.as_ref() } else { None }
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Outbox>> {
+        self.places.iter().filter_map(|place| place.outbox.as_ref())
+    }
+}
+
+/// What waits for one session's connection: bounded in bytes, and once it is full the session ends.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    limit: usize,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    frames: VecDeque<Prepared>,
+    bytes: usize,
+    ending: Option<Ending>,
+    waker: Option<Waker>,
+}
+
+/// With what code and reason a session is to be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ending {
+    pub(crate) code: u16,
+    pub(crate) reason: &'static str,
+}
+
+/// The next thing for a connection to do.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Send(Prepared),
+    Close(Ending),
+}
+
+impl Outbox {
+    /// Queues `frame`. False when that was too much: all that waited is dropped then and the session is closed as
+    /// slow; it recovers from its rooms' history when it comes back.
+    pub(crate) fn push(&self, frame: Prepared) -> bool {
+        let mut waiting = self.lock();
+        if waiting.ending.is_some() {
+            return true;
+        }
+        waiting.bytes += frame.frame().len();
+        let fits = waiting.bytes <= self.limit;
+        if fits {
+            waiting.frames.push_back(frame);
+        } else {
+            waiting.frames = VecDeque::new();
+            waiting.ending = Some(SLOW);
+        }
+        wake(waiting);
+        fits
+    }
+
+    /// Closes the session after what waits already.
+    pub(crate) fn close(&self, ending: Ending) {
+        let mut waiting = self.lock();
+        waiting.ending.get_or_insert(ending);
+        wake(waiting);
+    }
+
+    /// What comes next, if anything. The ending comes again at each call.
+    pub(crate) fn next(&self) -> Option<Next> {
+        let mut waiting = self.lock();
+        if let Some(frame) = waiting.frames.pop_front() {
+            waiting.bytes -= frame.frame().len();
+            if waiting.frames.is_empty() {
+                // A burst must not leave its buffer with an idle connection.
+                waiting.frames = VecDeque::new();
+            }
+            return Some(Next::Send(frame));
+        }
+        waiting.ending.map(Next::Close)
+    }
+
+    /// Wakes the task of `context` when something comes.
+    pub(crate) fn register(&self, context: &Context<'_>) {
+        let mut waiting = self.lock();
+        match &mut waiting.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            waker => *waker = Some(context.waker().clone()),
+        }
+    }
+
+    /// The queue is whole at every step: a panic elsewhere does not spoil it.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wake(mut waiting: std::sync::MutexGuard<'_, Waiting>) {
+    let waker = waiting.waker.take();
+    drop(waiting);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    #[test]
+    fn an_id_of_somebody_who_left_reaches_nobody() {
+        let mut sessions = Sessions::default();
+        let (first, _) = sessions.enter(100);
+        sessions.leave(first);
+        let (second, _) = sessions.enter(100);
+        assert_eq!(first.index, second.index);
+        assert!(sessions.get(first).is_none());
+        assert!(sessions.get(second).is_some());
+        sessions.leave(first);
+        assert!(sessions.get(second).is_some(), "leaving twice turns nobody else out");
+    }
+
+    #[test]
+    fn a_full_outbox_is_emptied_and_ends_the_session_as_slow() {
+        let mut sessions = Sessions::default();
+        let (_, outbox) = sessions.enter(100);
+        let frame = Prepared::text(Bytes::from(vec![b'a'; 40]));
+        assert!(outbox.push(frame.clone()));
+        assert!(outbox.push(frame.clone()));
+        assert!(!outbox.push(frame.clone()));
+        assert!(outbox.push(frame), "told once");
+        assert!(matches!(outbox.next(), Some(Next::Close(SLOW))));
+    }
+
+    #[test]
+    fn closing_comes_after_what_waits() {
+        let mut sessions = Sessions::default();
+        let (_, outbox) = sessions.enter(100);
+        outbox.push(Prepared::text(Bytes::from_static(b"last words")));
+        outbox.close(Ending { code: 3501, reason: "bad request" });
+        outbox.close(SLOW);
+        assert!(matches!(outbox.next(), Some(Next::Send(_))));
+        assert!(matches!(outbox.next(), Some(Next::Close(Ending { code: 3501, .. }))));
+    }
+}

@@ -1,0 +1,233 @@
+//! A server laid out over its shards, and one shard's run from the first listener to the last goodbye.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use host::{Host, ListenOptions, Listener};
+use hub::Hub;
+use hub::store::Store;
+use tokio::sync::watch;
+
+use crate::accept::{Connections, accept};
+use crate::doors;
+use crate::mailbox::{self, Address, Mailbox};
+use crate::metrics::Counts;
+use crate::session::Ending;
+use crate::shard::{Observed, Shard};
+use crate::shutdown::Shutdown;
+use crate::store::{self, StoreDesk, StoreLine};
+use crate::token::TokenSecret;
+
+/// What clients hear when the server ends (RFC 6455, section 7.4.1).
+const GOING_AWAY: Ending = Ending { code: 1001, reason: "going away" };
+
+/// How a server is set up. The same on every shard.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen. Port 0 lets the network choose.
+    pub listen: Vec<SocketAddr>,
+    /// The rooms, and every limit that the hub keeps.
+    pub hub: hub::Config,
+    /// The HTTP door.
+    pub http: doors::http::Config,
+    /// The limits of one WebSocket connection.
+    pub websocket: Arc<websocket::Limits>,
+    /// Whether to agree on permessage-deflate with clients that offer it.
+    pub deflate: bool,
+    /// Connections that may be open at a time, over all shards.
+    pub max_connections: usize,
+    /// Bytes that may wait for one client before it is closed as slow.
+    pub session_bytes: usize,
+    /// How long clients have to say goodbye when the server ends.
+    pub shutdown_grace: Duration,
+    /// The secret that clients' tokens are signed with. Without one, anybody may come in.
+    pub token_secret: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8000))],
+            hub: hub::Config::default(),
+            http: doors::http::Config::default(),
+            // The hub pings its clients itself, and hears more from it: one heartbeat is enough.
+            websocket: Arc::new(websocket::Limits { keepalive: None, ..websocket::Limits::default() }),
+            deflate: true,
+            max_connections: 100_000,
+            session_bytes: 1024 * 1024,
+            shutdown_grace: Duration::from_secs(5),
+            token_secret: None,
+        }
+    }
+}
+
+/// Why a shard could not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Somebody listens there already.
+    #[error("{0} is in use: stop the program that listens there, or choose another address with --listen")]
+    InUse(SocketAddr),
+    /// The address is not one of this machine's, or its port is reserved.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// One shard's part of a server, to be run on that shard's host.
+pub struct Station {
+    common: Arc<Common>,
+    mailbox: Mailbox,
+    store: StoreLine,
+    /// With the first shard.
+    desk: Option<(StoreDesk, Box<dyn Store>)>,
+}
+
+/// What all shards of a server share.
+pub(crate) struct Common {
+    pub(crate) config: Config,
+    pub(crate) connections: Connections,
+    pub(crate) counts: Arc<Counts>,
+    addresses: Vec<Address>,
+    /// Weak, so that a shard ends when its last task does.
+    shards: Vec<OnceLock<Weak<dyn Observed>>>,
+    listening: watch::Sender<Option<Vec<SocketAddr>>>,
+}
+
+/// A server over `shards` shards that keeps its rooms in `store`.
+pub fn stations(config: Config, store: Box<dyn Store>, shards: usize) -> Vec<Station> {
+    let (mailboxes, addresses) = mailbox::mailboxes(shards.max(1));
+    let (line, desk) = store::line();
+    let common = Arc::new(Common {
+        connections: Connections::limited_to(config.max_connections),
+        shards: addresses.iter().map(|_| OnceLock::new()).collect(),
+        counts: Arc::default(),
+        listening: watch::channel(None).0,
+        addresses,
+        config,
+    });
+    let mut desk = Some((desk, store));
+    mailboxes
+        .into_iter()
+        .map(|mailbox| Station { common: common.clone(), mailbox, store: line.clone(), desk: desk.take() })
+        .collect()
+}
+
+impl Station {
+    /// Tells where the server listens, once it does.
+    pub fn listening(&self) -> watch::Receiver<Option<Vec<SocketAddr>>> {
+        self.common.listening.subscribe()
+    }
+
+    /// Serves on `host` until `shutdown`, then has every client say goodbye, for at most
+    /// [`Config::shutdown_grace`], and lets the store finish.
+    ///
+    /// # Errors
+    ///
+    /// When this shard cannot listen.
+    ///
+    /// # Panics
+    ///
+    /// When `host` is a shard that the server was not laid out for.
+    pub async fn serve<H: Host>(self, host: H, shutdown: Shutdown) -> Result<(), Error> {
+        let Self { common, mailbox, store, desk } = self;
+        let index = host.shard().index;
+        let authenticator = common.config.token_secret.as_deref().map(|secret| {
+            let secret: Box<dyn hub::Authenticator> = Box::new(TokenSecret::new(secret));
+            secret
+        });
+        let hub = Hub::new(common.config.hub.clone(), host.shard(), host.random("hub"), authenticator);
+        let shard =
+            Shard::new(host.clone(), hub, common.addresses.clone(), store, common.config.session_bytes);
+        assert!(common.shards[index].set(shard.observed()).is_ok(), "shard {index} serves twice");
+
+        let keeper =
+            desk.map(|(desk, store)| host.spawn(desk.serve(host.clone(), store, common.addresses.clone())));
+        let mail = host.spawn(shard.clone().read_mail(mailbox));
+        let time = host.spawn(shard.clone().keep_time());
+
+        let served = serve(&shard, &common, &shutdown).await;
+
+        shard.close_all(GOING_AWAY);
+        let deadline = host.now() + common.config.shutdown_grace;
+        let _ = host::timeout_at(&host, deadline, common.connections.none_open()).await;
+        time.abort();
+        mail.abort();
+        drop(shard);
+        if let Some(keeper) = keeper {
+            // What was handed to the store before the end is still written.
+            let _ = host::timeout_at(&host, deadline + common.config.shutdown_grace, keeper).await;
+        }
+        served
+    }
+}
+
+impl Common {
+    /// What each shard has counted.
+    pub(crate) fn observed(&self) -> impl Iterator<Item = Arc<dyn Observed>> {
+        self.shards.iter().filter_map(|shard| shard.get()?.upgrade())
+    }
+}
+
+async fn serve<H: Host>(shard: &Shard<H>, common: &Arc<Common>, shutdown: &Shutdown) -> Result<(), Error> {
+    let host = shard.host();
+    let listeners = listen(host, common).await?;
+    let mut loops: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| {
+            Box::pin(accept(host, listener, &common.connections, shutdown, |connection| {
+                doors::http::serve(shard.clone(), common.clone(), shutdown.clone(), connection)
+            }))
+        })
+        .collect();
+    // Each loop ends by itself at the shutdown.
+    std::future::poll_fn(|context| {
+        loops.retain_mut(|accepting| pin!(accepting).poll(context).is_pending());
+        if loops.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    Ok(())
+}
+
+/// Listens at every address. The first shard settles ports that the network chooses, and the others follow.
+async fn listen<H: Host>(host: &H, common: &Common) -> Result<Vec<H::Listener>, Error> {
+    let first = host.shard().index == 0;
+    let addresses = if first {
+        common.config.listen.clone()
+    } else {
+        let mut listening = common.listening.subscribe();
+        // An error would mean that the sender is gone, which `common` holds.
+        let settled = listening.wait_for(Option::is_some).await;
+        settled.ok().and_then(|addresses| addresses.clone()).unwrap_or_default()
+    };
+    let options = ListenOptions { shared: host.shard().count > 1, ..ListenOptions::default() };
+    let mut listeners = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        let listener = host.listen(address, options).await.map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => Error::InUse(address),
+            _ => Error::Listen { address, error },
+        });
+        match listener {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => {
+                if first {
+                    // The others wait for addresses that will not come.
+                    common.listening.send_replace(Some(Vec::new()));
+                }
+                return Err(error);
+            }
+        }
+    }
+    if first {
+        let bound = listeners.iter().map(Listener::local_address).collect();
+        common.listening.send_replace(Some(bound));
+    }
+    Ok(listeners)
+}
