@@ -4,6 +4,31 @@
 //! tokio runtime of its own, and a [`KernelHost`] is the program's handle to it. A program that already lives on a
 //! tokio runtime, of either flavour, takes [`KernelHost::current`].
 //!
+//! ```
+//! use std::io;
+//!
+//! use host::{Host, ListenOptions, Listener};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! // A program is written for any host.
+//! async fn program<H: Host>(host: H) -> io::Result<String> {
+//!     let mut listener = host.listen("127.0.0.1:0".parse().unwrap(), ListenOptions::default()).await?;
+//!     let mut caller = host.connect(listener.local_address()).await?;
+//!     caller.write_all(b"hello").await?;
+//!     caller.shutdown().await?;
+//!     let mut heard = String::new();
+//!     listener.accept().await?.read_to_string(&mut heard).await?;
+//!     Ok(heard)
+//! }
+//!
+//! # fn main() -> io::Result<()> {
+//! for heard in kernel::run(2, program)? {
+//!     assert_eq!(heard?, "hello");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! What only a process has is here too: [`ShutdownSignals`], [`notify_ready`] for a service manager, and
 //! [`raise_file_limit`].
 

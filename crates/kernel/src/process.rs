@@ -11,8 +11,8 @@ pub enum Signal {
     Terminate,
 }
 
-/// The signals that ask this process to end. While it lives they do not end the process by themselves, and each one is
-/// seen: a program shuts down in order at the first, and at once at the second.
+/// The signals that ask this process to end. From the first watch on they no longer end it by themselves: a program shuts
+/// down in order at the first, and at once at the second.
 #[derive(Debug)]
 pub struct ShutdownSignals {
     #[cfg(unix)]
