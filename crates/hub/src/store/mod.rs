@@ -4,6 +4,7 @@
 //! first) and the records that were not trimmed yet, whose offsets follow one another without a gap. What is in a record
 //! is the hub's business. One task drives a store; nobody else touches it meanwhile.
 
+mod backup;
 mod embedded;
 mod error;
 pub mod faulty;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use host::Random;
 
+pub use backup::{BackupError, Progress, backup, restore};
 pub use embedded::{Directory, Embedded, Place};
 pub use error::StoreError;
 pub use memory::Memory;

@@ -1,0 +1,91 @@
+//! The store in a directory of the operating system.
+
+#![cfg(unix)]
+
+mod store_common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use hub::store::{Embedded, Memory, Store, StoreError};
+use store_common::{dump, random, writes};
+
+#[test]
+fn it_is_found_again_as_it_was_and_behaves_as_memory_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("made/on/the/way");
+    let (mut model, mut luck) = (Memory::new(), random(1, 8));
+    for _ in 0..4 {
+        let mut store = Embedded::open(&path).unwrap();
+        assert!(dump(&mut store).unwrap() == dump(&mut model).unwrap());
+        for _ in 0..25 {
+            let mut group = writes(&mut luck, &model);
+            if luck.below(4) == 0 {
+                // One that does not fit: all of the group is refused.
+                group.push(group[luck.below(group.len() as u64) as usize].clone());
+            }
+            assert_eq!(store.commit(&group), model.commit(&group));
+        }
+        let name = store.rooms(None, 1).unwrap().pop().unwrap();
+        let room = store.load(&name, 2).unwrap();
+        assert_eq!(room, model.load(&name, 2).unwrap());
+        let since = room.unwrap().offset / 2;
+        assert_eq!(store.read(&name, since, 3), model.read(&name, since, 3));
+        assert_eq!(store.rooms(Some(&name), 2), model.rooms(Some(&name), 2));
+    }
+}
+
+#[test]
+fn only_its_owner_reads_it_and_only_one_process_has_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("data");
+    let store = Embedded::open(&path).unwrap();
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&path), 0o700);
+    assert_eq!(mode(&path.join("rooms.redb")), 0o600);
+    let error = Embedded::open(&path).unwrap_err();
+    assert!(matches!(error, StoreError::InUse(_)));
+    assert!(error.to_string().contains("in use by another fourwire"), "{error}");
+    drop(store);
+    Embedded::open(&path).unwrap();
+}
+
+#[test]
+fn a_newer_format_and_a_damaged_file_are_told_apart() {
+    const META: redb::TableDefinition<'_, &str, u64> = redb::TableDefinition::new("meta");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    drop(Embedded::open(path).unwrap());
+    let file = path.join("rooms.redb");
+    let database = redb::Database::open(&file).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(META).unwrap().insert("format", 7).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let error = Embedded::open(path).unwrap_err();
+    assert_eq!(error, StoreError::Version { found: 7, known: 1 });
+
+    fs::write(&file, b"this is not a store, and has never been one").unwrap();
+    let error = Embedded::open(path).unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
+}
+
+#[test]
+fn a_place_that_cannot_be_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, b"").unwrap();
+    let error = Embedded::open(&file).unwrap_err().to_string();
+    assert!(error.contains("not a directory") && error.contains("file"), "{error}");
+    let error = Embedded::open(&file.join("below")).unwrap_err().to_string();
+    assert!(error.contains("data directory"), "{error}");
+}
+
+#[test]
+fn a_start_that_was_cut_short_leaves_nothing_that_hinders_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("rooms.redb.new"), vec![0; 1 << 20]).unwrap();
+    let mut store = Embedded::open(directory.path()).unwrap();
+    assert!(store.rooms(None, 1).unwrap().is_empty());
+    assert!(!directory.path().join("rooms.redb.new").exists());
+}
