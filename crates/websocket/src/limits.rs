@@ -25,7 +25,7 @@ pub struct Limits {
     /// one message always fits an empty queue.
     pub queued_bytes: usize,
     /// Above this many bytes that wait to be sent nothing is read, so that a peer that does not listen is not listened
-    /// to either.
+    /// to either. When `queued_bytes` leaves room for one message beyond it, an answer to each message is never refused.
     pub high_water_bytes: usize,
     /// How long the transport may take no byte of what is queued.
     pub write_timeout: Duration,
@@ -45,13 +45,16 @@ pub struct Keepalive {
 }
 
 impl Limits {
-    /// These limits with messages, and frames, of up to `bytes`, and room for one of them in the queue.
+    /// These limits with messages, and frames, of up to `bytes`, and room in the queue for one of them beyond
+    /// [`high_water_bytes`](Self::high_water_bytes).
     #[must_use]
     pub fn with_message_bytes(self, bytes: usize) -> Self {
         Self {
             frame_bytes: bytes as u64,
             message_bytes: bytes,
-            queued_bytes: self.queued_bytes.max(bytes.saturating_add(64)),
+            queued_bytes: self
+                .queued_bytes
+                .max(bytes.saturating_add(self.high_water_bytes).saturating_add(1 << 10)),
             ..self
         }
     }
@@ -65,7 +68,7 @@ impl Default for Limits {
             inflate_ratio: RatioLimit::default(),
             fragments: 1 << 16,
             control_frames_per_second: 128,
-            queued_bytes: 1 << 20,
+            queued_bytes: (1 << 20) + (512 << 10),
             high_water_bytes: 256 << 10,
             write_timeout: Duration::from_secs(30),
             close_timeout: Duration::from_secs(5),

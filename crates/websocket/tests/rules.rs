@@ -5,8 +5,10 @@ mod common;
 use common::*;
 use websocket::{CloseCode, End, Fault, Kind, Limits, Role};
 
+type Frames = Vec<(u8, Vec<u8>)>;
+
 /// How a connection ends and what was received when `input` arrives in `pieces` of one length.
-fn outcome(role: Role, input: &[u8], piece: usize) -> (Recorder, Option<End>, Vec<(u8, Vec<u8>)>) {
+fn outcome(role: Role, input: &[u8], piece: usize) -> (Recorder, Option<End>, Frames) {
     let mut protocol = protocol(role, Limits::default());
     let mut recorder = Recorder::default();
     let mut sent = Vec::new();
@@ -14,9 +16,10 @@ fn outcome(role: Role, input: &[u8], piece: usize) -> (Recorder, Option<End>, Ve
         protocol.receive(START, &mut piece.to_vec(), &mut recorder);
         sent.extend(drain(&mut protocol));
     }
-    protocol.shutdown_done();
     if protocol.expected_end().is_some() {
         protocol.receive_end();
+        assert!(protocol.wants_shutdown());
+        protocol.shutdown_done();
     }
     (recorder, protocol.end().cloned(), frames(&sent))
 }
@@ -217,8 +220,10 @@ fn our_close_frame_comes_last_and_its_answer_ends_it() {
         assert_eq!(sent, [(0x80 | TEXT, b"before".to_vec()), (0x80 | CLOSE, status(1001, "bye"))]);
         // Only the server ends its direction before it has seen the client's end.
         assert_eq!(protocol.wants_shutdown(), role == Role::Server);
-        assert_eq!(protocol.end(), None);
         protocol.receive_end();
+        assert_eq!(protocol.end(), None);
+        assert!(protocol.wants_shutdown());
+        protocol.shutdown_done();
         let end = End::ClosedByUs { code: Some(CloseCode::GOING_AWAY), reason: "bye".into() };
         assert_eq!(protocol.end(), Some(&end));
     }

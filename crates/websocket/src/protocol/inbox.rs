@@ -51,6 +51,16 @@ struct Incoming {
     fragments: u32,
 }
 
+/// How far a call came.
+pub(super) enum Progress {
+    /// All bytes were taken.
+    Taken,
+    /// So many bytes were not taken, because too much waits to be sent.
+    Choked(usize),
+    /// The close frame came; what lies behind it is of no interest to anybody.
+    Closed(Closed),
+}
+
 /// What the peer's close frame said.
 #[derive(Debug)]
 pub(super) struct Closed {
@@ -89,17 +99,20 @@ impl Inbox {
         }
     }
 
-    /// Takes `bytes`, up to a close frame, which is returned; what lies behind it is of no interest to anybody.
+    /// Takes `bytes`, up to a close frame or to the message whose answer chokes the outbox.
     pub(super) fn receive<H: Handler>(
         &mut self,
         mut bytes: &mut [u8],
         around: &mut Surroundings<'_, H>,
-    ) -> Result<Option<Closed>, Fault> {
+    ) -> Result<Progress, Fault> {
         loop {
             let mut frame = match self.frame.take() {
                 Some(frame) => frame,
                 None => {
-                    let Some((header, used)) = self.header(bytes)? else { return Ok(None) };
+                    if !bytes.is_empty() && around.outbox.is_choked() {
+                        return Ok(Progress::Choked(bytes.len()));
+                    }
+                    let Some((header, used)) = self.header(bytes)? else { return Ok(Progress::Taken) };
                     bytes = &mut bytes[used..];
                     self.begin(&header, around)?
                 }
@@ -107,7 +120,7 @@ impl Inbox {
             let take = usize::try_from(frame.left).unwrap_or(usize::MAX).min(bytes.len());
             if take == 0 && frame.left > 0 {
                 self.frame = Some(frame);
-                return Ok(None);
+                return Ok(Progress::Taken);
             }
             let (chunk, rest) = bytes.split_at_mut(take);
             bytes = rest;
@@ -117,7 +130,7 @@ impl Inbox {
             frame.left -= take as u64;
             if frame.opcode.is_control() {
                 if let Some(closed) = self.control(frame, chunk, around)? {
-                    return Ok(Some(closed));
+                    return Ok(Progress::Closed(closed));
                 }
             } else {
                 self.data(frame, chunk, around)?;

@@ -21,7 +21,7 @@ use host::{Instant, Random};
 
 use crate::deflate::Agreed;
 use crate::{CloseCode, End, Keepalive, Kind, Limits, Outgoing, Refused, Role, Timeout};
-use inbox::{Inbox, Surroundings};
+use inbox::{Inbox, Progress, Surroundings};
 pub use outbox::Outbox;
 
 /// What is done with what comes in.
@@ -130,16 +130,22 @@ impl Protocol {
 
     /// Takes bytes that the peer sent, cut anywhere, and hands what they complete to `handler`. They are unmasked where
     /// they lie.
-    pub fn receive(&mut self, now: Instant, bytes: &mut [u8], handler: &mut impl Handler) {
+    ///
+    /// The result says how many bytes were taken: all of them, unless [`is_choked`](Self::is_choked) became true on the
+    /// way. Then the rest must come again, before anything else, once it is false.
+    pub fn receive(&mut self, now: Instant, bytes: &mut [u8], handler: &mut impl Handler) -> usize {
         self.handle_timeout(now);
         self.heard = now;
+        let len = bytes.len();
         if self.conclusion.is_some() {
-            return;
+            return len;
         }
+        let mut taken = len;
         let mut around = Surroundings { now, limits: &self.limits, outbox: &mut self.outbox, handler };
         match self.inbox.receive(bytes, &mut around) {
-            Ok(None) => {}
-            Ok(Some(closed)) => {
+            Ok(Progress::Taken) => {}
+            Ok(Progress::Choked(left)) => taken -= left,
+            Ok(Progress::Closed(closed)) => {
                 self.conclusion = Some(match self.outbox.closing() {
                     Some(ours) => End::ClosedByUs { code: ours.code, reason: ours.reason.clone() },
                     None => End::ClosedByPeer { code: closed.code, reason: closed.reason },
@@ -154,6 +160,7 @@ impl Protocol {
             }
         }
         self.note_closing(now);
+        taken
     }
 
     /// The peer ended its direction of the stream.
@@ -226,13 +233,13 @@ impl Protocol {
         self.note_closing(now);
     }
 
-    /// Whether our direction of the stream is to be ended now. The server ends it first, so that the client is the one
-    /// whose port is free at once (section 7.1.1); whoever found a fault does not wait either.
+    /// Whether our direction of the stream is to be ended now. The server ends its direction first, so that it is the
+    /// one that waits for stray segments, not the client (section 7.1.1); whoever found a fault does not wait either.
     pub fn wants_shutdown(&self) -> bool {
         let ends_first = self.role == Role::Server || !self.conclusion.as_ref().is_some_and(End::is_clean);
         self.conclusion.is_some()
             && self.outbox.is_empty()
-            && ends_first
+            && (ends_first || self.peer_end_received)
             && !self.our_end_sent
             && self.write_failure.is_none()
             && !self.over
@@ -245,7 +252,7 @@ impl Protocol {
 
     /// Whether the peer is to be left unread until it has read: more than [`Limits::high_water_bytes`] wait for it.
     pub fn is_choked(&self) -> bool {
-        self.outbox.queued_bytes() > self.limits.high_water_bytes
+        self.outbox.is_choked()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
@@ -253,8 +260,10 @@ impl Protocol {
         if self.over {
             return None;
         }
+        // Closing may have begun without anybody saying when.
+        let unnoted = (self.closing_until.is_none() && self.closing_has_begun()).then_some(Instant::ORIGIN);
         let write = self.blocked_since.map(|since| since + self.limits.write_timeout);
-        [self.closing_until, write, self.keepalive_due].into_iter().flatten().min()
+        [unnoted, self.closing_until, write, self.keepalive_due].into_iter().flatten().min()
     }
 
     /// Does what is due at `now`.
@@ -262,6 +271,7 @@ impl Protocol {
         if self.over {
             return;
         }
+        self.note_closing(now);
         if self.closing_until.is_some_and(|until| until <= now) {
             self.conclude(End::Timeout(Timeout::Close));
         } else if self.blocked_since.is_some_and(|since| since + self.limits.write_timeout <= now) {
@@ -271,10 +281,10 @@ impl Protocol {
         }
     }
 
-    /// How the connection ended, once it is over. Drop the transport then, or abort it if [`End::is_clean`] is false
-    /// and something is still queued.
+    /// How the connection ended, once it is over. Drop the transport then; abort it if something is still queued.
     pub fn end(&self) -> Option<&End> {
-        let finished = self.peer_end_received && self.outbox.is_empty();
+        let nothing_to_send = self.our_end_sent || self.write_failure.is_some();
+        let finished = self.peer_end_received && nothing_to_send;
         self.conclusion.as_ref().filter(|_| self.over || finished)
     }
 
@@ -302,9 +312,12 @@ impl Protocol {
         Scratch { assembled: self.inbox.reclaim(), queued: self.outbox.reclaim() }
     }
 
+    fn closing_has_begun(&self) -> bool {
+        self.outbox.is_closing() || self.conclusion.is_some() || self.write_failure.is_some()
+    }
+
     fn note_closing(&mut self, now: Instant) {
-        let has_begun = self.outbox.is_closing() || self.conclusion.is_some() || self.write_failure.is_some();
-        if has_begun && self.closing_until.is_none() {
+        if self.closing_until.is_none() && self.closing_has_begun() {
             self.closing_until = Some(now + self.limits.close_timeout);
             self.keepalive_due = None;
         }

@@ -191,6 +191,11 @@ impl Outbox {
         self.deflate = None;
     }
 
+    /// Whether so much waits that nothing more is to be read. Once closing has begun, what is read makes nothing wait.
+    pub(super) fn is_choked(&self) -> bool {
+        !self.is_closing() && self.queued_bytes() > self.limits.high_water_bytes
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.unsent == 0 && self.control.is_empty()
     }

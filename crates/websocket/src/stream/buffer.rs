@@ -5,7 +5,7 @@ use std::cell::Cell;
 use crate::protocol::Scratch;
 
 /// What one read takes at most, in bytes.
-pub(super) const RECEIVE_LEN: usize = 64 << 10;
+const RECEIVE_LEN: usize = 64 << 10;
 
 /// The most that a thread keeps in each of its scratch buffers, in bytes.
 const SCRATCH_LEN: usize = 256 << 10;

@@ -17,7 +17,7 @@ use host::{Connection, Instant, Runtime, Timer};
 use crate::deflate::Agreed;
 use crate::protocol::{Handler, Outbox, Protocol};
 use crate::{CloseCode, End, Kind, Limits, Message, Outgoing, Refused, Role};
-use buffer::{Buffers, RECEIVE_LEN};
+use buffer::Buffers;
 pub use split::{Receiver, Sender};
 
 /// Slices of one write.
@@ -43,8 +43,9 @@ pub struct WebSocket<C, R: Runtime> {
     /// What the timer is set to: never later than the protocol's timeout, but it may be earlier, for most timeouts move
     /// on before they come.
     armed: Option<Instant>,
-    /// Bytes that came with the handshake.
-    already_read: Bytes,
+    /// Bytes that were read and not handled yet: those that came with the handshake, and those that were held back
+    /// because too much waits to be sent.
+    unhandled: Option<Box<Unhandled>>,
     /// Messages for [`next`](Self::next).
     received: VecDeque<Message>,
     /// Batches since the task last waited.
@@ -76,7 +77,7 @@ impl<C: Connection, R: Runtime> WebSocket<C, R> {
             protocol,
             timer: None,
             armed: None,
-            already_read,
+            unhandled: Unhandled::new(&already_read),
             received: VecDeque::new(),
             batches: 0,
             finished: false,
@@ -303,13 +304,12 @@ impl<C: Connection, R: Runtime> WebSocket<C, R> {
 
     /// Reads once, handles what came, and writes the answers. Pending when there is nothing to read.
     fn poll_read(&mut self, context: &mut Context<'_>, handler: &mut impl Handler) -> Poll<()> {
-        if !self.already_read.is_empty() {
-            let len = self.already_read.len().min(RECEIVE_LEN);
-            let mut bytes = self.already_read.split_to(len).to_vec();
-            if self.already_read.is_empty() {
-                self.already_read = Bytes::new();
+        if let Some(mut unhandled) = self.unhandled.take() {
+            unhandled.at +=
+                self.protocol.receive(self.runtime.now(), &mut unhandled.bytes[unhandled.at..], handler);
+            if unhandled.at < unhandled.bytes.len() {
+                self.unhandled = Some(unhandled);
             }
-            self.protocol.receive(self.runtime.now(), &mut bytes, handler);
             let _ = self.poll_write(context);
             return Poll::Ready(());
         }
@@ -324,7 +324,9 @@ impl<C: Connection, R: Runtime> WebSocket<C, R> {
                 Ok(0) => self.protocol.receive_end(),
                 Ok(len) => {
                     self.protocol.lend(std::mem::take(&mut buffers.scratch));
-                    self.protocol.receive(self.runtime.now(), &mut buffers.receive()[..len], handler);
+                    let bytes = &mut buffers.receive()[..len];
+                    let taken = self.protocol.receive(self.runtime.now(), bytes, handler);
+                    self.unhandled = Unhandled::new(&bytes[taken..]);
                     let _ = self.poll_write(context);
                     buffers.scratch = self.protocol.reclaim();
                 }
@@ -375,6 +377,17 @@ impl<C: fmt::Debug, R: Runtime> fmt::Debug for WebSocket<C, R> {
             .field("queued_bytes", &self.protocol.queued_bytes())
             .field("end", &self.protocol.end())
             .finish_non_exhaustive()
+    }
+}
+
+struct Unhandled {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl Unhandled {
+    fn new(bytes: &[u8]) -> Option<Box<Self>> {
+        (!bytes.is_empty()).then(|| Box::new(Self { bytes: bytes.to_vec(), at: 0 }))
     }
 }
 
