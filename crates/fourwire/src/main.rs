@@ -1,2 +1,76 @@
-//! The command line: puts the rest together.
-fn main() {}
+//! The command line: puts the rest together, and holds no logic of its own.
+
+mod backup;
+mod publish;
+mod remote;
+mod restore;
+mod serve;
+mod watch;
+mod ws;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A real-time server that owns its whole network path.
+///
+/// Without a command, `fourwire` serves: rooms over WebSocket, a page to talk in, an HTTP API.
+#[derive(Debug, Parser)]
+#[command(name = "fourwire", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Args,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Args),
+    Publish(publish::Args),
+    Watch(watch::Args),
+    Ws(ws::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
+}
+
+fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    match run(line.command.unwrap_or(Command::Serve(line.serve))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("fourwire: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Box<dyn Error>> {
+    match command {
+        Command::Serve(args) => serve::run(args)?,
+        Command::Publish(args) => publish::run(args)?,
+        Command::Watch(args) => watch::run(args)?,
+        Command::Ws(args) => ws::run(args)?,
+        Command::Backup(args) => backup::run(args)?,
+        Command::Restore(args) => restore::run(args)?,
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        <CommandLine as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn serving_is_the_default_command() {
+        let line = CommandLine::try_parse_from(["fourwire", "--shards", "2"]).unwrap();
+        assert!(line.command.is_none());
+        assert!(CommandLine::try_parse_from(["fourwire", "serve", "--shards", "2"]).is_ok());
+    }
+}

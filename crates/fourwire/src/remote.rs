@@ -9,6 +9,7 @@ use kernel::KernelHost;
 
 /// Which server, and who we are to it.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub(crate) struct Args {
     /// The server, such as ws://127.0.0.1:8000
     url: Url,

@@ -84,12 +84,8 @@ async fn shard(
         signals = Some(ShutdownSignals::watch()?);
     }
     let mut echoing = pin!(async {
-        server::accept(host, listener, connections, shutdown, |connection, open| {
-            let echoed = echo(host.clone(), connection, settings.clone(), shutdown.clone());
-            async move {
-                echoed.await;
-                drop(open);
-            }
+        server::accept(host, listener, connections, shutdown, |connection| {
+            echo(host.clone(), connection, settings.clone(), shutdown.clone())
         })
         .await;
         connections.none_open().await;

@@ -81,7 +81,8 @@ impl Handler for Echo {
     }
 
     fn assembled(&mut self, kind: Kind, payload: &mut Vec<u8>, out: &mut Outbox) {
-        if payload.len() < LARGE {
+        // A buffer much larger than the message is better kept for the next one.
+        if payload.len() < LARGE || payload.capacity() > 2 * payload.len() {
             return self.message(kind, payload, out);
         }
         let _ = out.send(Message::new(kind, std::mem::take(payload).into()));

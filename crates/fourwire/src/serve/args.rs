@@ -1,0 +1,244 @@
+//! What can be said on the command line, in the environment and in the configuration file, and which of them wins.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// Where the default page is served.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8000);
+
+/// Serve rooms over WebSocket, with a page and an HTTP API.
+///
+/// Each option can also stand in the configuration file under its long name with `_` for `-`, and in the environment
+/// as shown. The command line wins over the environment, the environment over the file.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Args {
+    /// Address to listen on. Repeat it, or separate with commas, for several [default: 127.0.0.1:8000]
+    #[arg(long, env = "FOURWIRE_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
+    listen: Vec<SocketAddr>,
+
+    /// Directory of the rooms' history; it is made if need be [default: fourwire in the user's data directory]
+    #[arg(long, env = "FOURWIRE_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// Keep rooms in memory only: nothing survives the end of the process
+    #[arg(long, env = "FOURWIRE_MEMORY", conflicts_with = "data")]
+    memory: bool,
+
+    /// Configuration file (TOML)
+    #[arg(long, env = "FOURWIRE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Let anybody who reaches the address read and write every room, on other than loopback addresses too
+    #[arg(long, env = "FOURWIRE_INSECURE")]
+    insecure: bool,
+
+    /// Secret of the tokens (JWT, HS256) that clients must bring
+    #[arg(long, env = "FOURWIRE_TOKEN_SECRET", value_name = "SECRET", hide_env_values = true)]
+    token_secret: Option<String>,
+
+    /// Key that calls of the HTTP API must bring
+    #[arg(long, env = "FOURWIRE_API_KEY", value_name = "KEY", hide_env_values = true)]
+    api_key: Option<String>,
+
+    /// Origin whose pages may connect, beside our own; repeat it for several
+    #[arg(long, env = "FOURWIRE_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    allow_origin: Vec<String>,
+
+    /// Threads that serve connections [default: the number of cores]
+    #[arg(long, env = "FOURWIRE_SHARDS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    shards: Option<u16>,
+
+    /// Connections that may be open at a time [default: 100000]
+    #[arg(long, env = "FOURWIRE_MAX_CONNECTIONS", value_name = "N")]
+    max_connections: Option<usize>,
+
+    /// What to log: error, warn, info, debug, or a filter such as `server=debug` [default: warn]
+    #[arg(long, env = "FOURWIRE_LOG", value_name = "FILTER")]
+    log: Option<String>,
+}
+
+/// The configuration file: the flags, and what only a file has room for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    listen: OneOrMany,
+    data: Option<PathBuf>,
+    memory: bool,
+    insecure: bool,
+    token_secret: Option<String>,
+    api_key: Option<String>,
+    allow_origin: Vec<String>,
+    shards: Option<u16>,
+    max_connections: Option<usize>,
+    log: Option<String>,
+    rooms: Rooms,
+}
+
+/// The bounds of rooms; what is left out keeps its default.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Rooms {
+    /// Publications that a room keeps.
+    pub(super) history_size: Option<u64>,
+    /// Bytes of one publication.
+    pub(super) message_bytes: Option<usize>,
+    /// Rooms that one connection may be in.
+    pub(super) rooms_per_connection: Option<usize>,
+    /// Connections that may be in one room.
+    pub(super) connections_per_room: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(SocketAddr),
+    Many(Vec<SocketAddr>),
+}
+
+impl Default for OneOrMany {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+/// What to do, after all three were heard.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) listen: Vec<SocketAddr>,
+    /// Where to keep rooms; `None` keeps them in memory.
+    pub(super) data: Option<PathBuf>,
+    pub(super) insecure: bool,
+    pub(super) token_secret: Option<String>,
+    pub(super) api_key: Option<String>,
+    pub(super) allow_origin: Vec<String>,
+    pub(super) shards: usize,
+    pub(super) max_connections: usize,
+    pub(super) log: String,
+    pub(super) rooms: Rooms,
+}
+
+/// Settings that cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The file is not there, or not ours to read.
+    #[error("the configuration file {path} cannot be read: {error}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file says something that is not understood.
+    #[error("the configuration file {path} is not understood:\n{error}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        error: Box<toml::de::Error>,
+    },
+    /// An open door on an open network.
+    #[error(
+        "{0} can be reached from other machines, and without tokens anybody there could read and write every room.\n\
+         Give --token-secret (clients then need a token), listen on 127.0.0.1, or say --insecure if that is what you want."
+    )]
+    Open(SocketAddr),
+}
+
+impl Args {
+    /// Hears the file too, and settles what holds.
+    pub(super) fn settle(self) -> Result<Settings, Error> {
+        let file = self.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        let mut listen = match file.listen {
+            OneOrMany::One(address) => vec![address],
+            OneOrMany::Many(addresses) => addresses,
+        };
+        if !self.listen.is_empty() {
+            listen = self.listen;
+        }
+        if listen.is_empty() {
+            listen.push(LISTEN);
+        }
+        let memory = self.memory || (file.memory && self.data.is_none());
+        let data = self.data.or(file.data).unwrap_or_else(default_data);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let settings = Settings {
+            listen,
+            data: (!memory).then_some(data),
+            insecure: self.insecure || file.insecure,
+            token_secret: self.token_secret.or(file.token_secret),
+            api_key: self.api_key.or(file.api_key),
+            allow_origin: if self.allow_origin.is_empty() { file.allow_origin } else { self.allow_origin },
+            shards: self.shards.or(file.shards).map_or(cores, usize::from).max(1),
+            max_connections: self.max_connections.or(file.max_connections).unwrap_or(100_000),
+            log: self.log.or(file.log).unwrap_or_else(|| "warn".into()),
+            rooms: file.rooms,
+        };
+        let open = settings.listen.iter().find(|address| !address.ip().is_loopback());
+        match open {
+            Some(&address) if settings.token_secret.is_none() && !settings.insecure => {
+                Err(Error::Open(address))
+            }
+            _ => Ok(settings),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<File, Error> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Error::Unreadable { path: path.into(), error })?;
+    toml::from_str(&text).map_err(|error| Error::File { path: path.into(), error: Box::new(error) })
+}
+
+/// The user's data directory by the XDG base directory specification, or the working directory where there is no user.
+fn default_data() -> PathBuf {
+    let base = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = base.or_else(|| std::env::home_dir().map(|home| home.join(".local/share")));
+    base.unwrap_or_default().join("fourwire")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settle(args: Args, file: &str) -> Result<Settings, String> {
+        let path = std::env::temp_dir().join(format!("fourwire-args-{}.toml", line_hash(file)));
+        std::fs::write(&path, file).unwrap();
+        let settled = Args { config: Some(path.clone()), ..args }.settle().map_err(|error| error.to_string());
+        std::fs::remove_file(path).unwrap();
+        settled
+    }
+
+    fn line_hash(text: &str) -> u64 {
+        text.bytes().fold(7, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()))
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let args = Args { listen: vec!["127.0.0.1:1".parse().unwrap()], shards: Some(3), ..Args::default() };
+        let settings = settle(
+            args,
+            "listen = '127.0.0.1:2'\nshards = 5\nmax_connections = 7\n[rooms]\nhistory_size = 9",
+        )
+        .unwrap();
+        assert_eq!(settings.listen, ["127.0.0.1:1".parse().unwrap()]);
+        assert_eq!(settings.shards, 3);
+        assert_eq!(settings.max_connections, 7);
+        assert_eq!(settings.rooms.history_size, Some(9));
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_its_line() {
+        let error = settle(Args::default(), "shards = 2\nlisen = '127.0.0.1:2'\n").unwrap_err();
+        assert!(error.contains("lisen") && error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn an_open_address_needs_tokens_or_a_word() {
+        let error = settle(Args::default(), "listen = ['0.0.0.0:8000']").unwrap_err();
+        assert!(error.contains("--insecure"), "{error}");
+        assert!(settle(Args::default(), "listen = '0.0.0.0:8000'\ninsecure = true").is_ok());
+        assert!(settle(Args::default(), "listen = '0.0.0.0:8000'\ntoken_secret = 'x'").is_ok());
+    }
+}

@@ -1,0 +1,158 @@
+//! `fourwire serve`: the rooms, on the operating system's sockets.
+
+mod args;
+mod banner;
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Mutex;
+
+use host::Network;
+use hub::store::{self, Store, StoreError};
+use kernel::{KernelHost, ShutdownSignals};
+use server::{Shutdown, Station, Trigger};
+
+pub(crate) use args::Args;
+use args::Settings;
+
+/// Why there is nothing to serve.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Settings(#[from] args::Error),
+    #[error("{0} is no log filter: {1}")]
+    Log(String, tracing_subscriber::filter::ParseError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Server(#[from] server::Error),
+    #[error("the system refused: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Serves until Ctrl-C or SIGTERM.
+pub(crate) fn run(args: Args) -> Result<(), Error> {
+    let settings = args.settle()?;
+    start_log(&settings.log)?;
+    if let Err(error) = kernel::raise_file_limit() {
+        tracing::warn!(%error, "the limit of open files stays where it is");
+    }
+    let store = open_store(settings.data.as_deref())?;
+    let config = configure(&settings);
+    let grace = config.shutdown_grace;
+    let stations: Vec<_> = server::stations(config, store, settings.shards)
+        .into_iter()
+        .map(|station| Mutex::new(Some(station)))
+        .collect();
+    let (trigger, shutdown) = Shutdown::new();
+    let trigger = &trigger;
+    let served = kernel::run(settings.shards, |host| {
+        let station = take(&stations, &host);
+        let (shutdown, settings) = (shutdown.clone(), &settings);
+        async move {
+            let served = if host.shard().index == 0 {
+                attend(station, host, shutdown, trigger, settings, grace).await
+            } else {
+                station.serve(host, shutdown).await.map_err(Error::from)
+            };
+            // Where one shard ends, all do.
+            trigger.pull();
+            served
+        }
+    })?;
+    served.into_iter().collect()
+}
+
+fn take(stations: &[Mutex<Option<Station>>], host: &KernelHost) -> Station {
+    let station = stations[host.shard().index].lock().expect("nobody panics with it");
+    { station }.take().expect("each shard is started once")
+}
+
+/// The first shard's run: it also greets, and listens to signals.
+async fn attend(
+    station: Station,
+    host: KernelHost,
+    shutdown: Shutdown,
+    trigger: &Trigger,
+    settings: &Settings,
+    grace: std::time::Duration,
+) -> Result<(), Error> {
+    let mut signals = ShutdownSignals::watch()?;
+    let mut listening = station.listening();
+    let mut serving = std::pin::pin!(station.serve(host, shutdown));
+    tokio::select! {
+        biased;
+        served = &mut serving => {
+            return Ok(served?);
+        }
+        addresses = listening.wait_for(|addresses| addresses.as_ref().is_some_and(|all| !all.is_empty())) => {
+            let addresses = addresses.ok().and_then(|addresses| addresses.clone()).unwrap_or_default();
+            banner::greet(&addresses, settings);
+            if let Err(error) = kernel::notify_ready() {
+                tracing::warn!(%error, "the service manager does not listen");
+            }
+        }
+    }
+    tokio::select! {
+        biased;
+        served = &mut serving => {
+            return Ok(served?);
+        }
+        _ = signals.next() => {}
+    }
+    banner::goodbye(grace);
+    let _ = kernel::notify_stopping();
+    trigger.pull();
+    tokio::select! {
+        biased;
+        served = &mut serving => Ok(served?),
+        // Who asks twice does not want to wait.
+        _ = signals.next() => {
+            eprintln!("fourwire: ended at once; clients recover when they find a server again");
+            std::process::exit(130)
+        }
+    }
+}
+
+fn configure(settings: &Settings) -> server::Config {
+    let mut config = server::Config {
+        listen: settings.listen.clone(),
+        max_connections: settings.max_connections,
+        token_secret: settings.token_secret.clone(),
+        ..server::Config::default()
+    };
+    config.http.api_key.clone_from(&settings.api_key);
+    config.http.allowed_origins.clone_from(&settings.allow_origin);
+    config.http.insecure = settings.insecure;
+    let rooms = &settings.rooms;
+    let hub = &mut config.hub;
+    set(&mut hub.history.kept, rooms.history_size);
+    set(&mut hub.limits.message_bytes, rooms.message_bytes);
+    set(&mut hub.limits.rooms_per_session, rooms.rooms_per_connection);
+    set(&mut hub.limits.sessions_per_room, rooms.connections_per_room);
+    config
+}
+
+fn set<T: Copy>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+fn open_store(data: Option<&Path>) -> Result<Box<dyn Store>, StoreError> {
+    Ok(match data {
+        Some(directory) => Box::new(store::Embedded::open(directory)?),
+        None => Box::new(store::Memory::new()),
+    })
+}
+
+fn start_log(filter: &str) -> Result<(), Error> {
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| Error::Log(filter.into(), error))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .init();
+    Ok(())
+}
