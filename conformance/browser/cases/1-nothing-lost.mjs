@@ -197,4 +197,22 @@ export const cases = [
       assert.deepEqual(await b.texts(), ["a new beginning"]);
     },
   },
+  {
+    name: "a line that has gone silent is noticed",
+    async run(world) {
+      const line = await world.line();
+      const a = await world.window({ name: "Ada" });
+      const b = await world.window({ name: "Ben", line });
+      b.expectCuts = true;
+      line.mute();
+      await a.say("into the silence");
+      // No answer, no end: only the server's pings are missing, one every 25 seconds.
+      await until(async () => (await b.light()).state !== "connected", "the light to go out", 50_000);
+      assert.deepEqual(await b.texts(), []);
+      await line.cut();
+      await line.restore();
+      await b.sees("into the silence");
+      assert.deepEqual(await b.texts(), ["into the silence"]);
+    },
+  },
 ];
