@@ -54,6 +54,11 @@ impl Embedded {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Self::at(Directory::open(path)?)
     }
+
+    /// Whether there is a store in the directory at `path`.
+    pub fn is_in(path: &Path) -> bool {
+        Directory::holds_store(path)
+    }
 }
 
 impl<P: Place> Embedded<P> {

@@ -82,6 +82,11 @@ impl Directory {
             Err(TryLockError::Error(error)) => Err(describe(path, "lock", &error)),
         }
     }
+
+    /// Whether there is a store in the directory at `path`.
+    pub fn holds_store(path: &Path) -> bool {
+        path.join(FILE).is_file()
+    }
 }
 
 impl Place for Directory {
