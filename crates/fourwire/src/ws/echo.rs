@@ -17,7 +17,9 @@ use super::{Echo, compression, limits};
 /// Connections that may be open at a time, where the system's limit of open files allows it.
 const MOST_CONNECTIONS: usize = 1 << 20;
 
+// Flattened into the command's own Args, whose name its group would have otherwise.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// Send every message back as it came
     #[arg(long)]
