@@ -24,11 +24,38 @@ pub(crate) fn depth(text: &[u8]) -> usize {
     deepest
 }
 
+/// Whether valid JSON has a `\u` escape of one half of a surrogate pair without the other. Its grammar allows that, but
+/// it is no text, and many parsers refuse the whole line that it is in.
+pub(crate) fn has_half_pair(text: &str) -> bool {
+    let mut high = false;
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        let escape = &rest.as_bytes()[at + 1..];
+        let unit = match escape.split_first() {
+            Some((b'u', digits)) => digits
+                .get(..4)
+                .and_then(|digits| std::str::from_utf8(digits).ok())
+                .and_then(|digits| u16::from_str_radix(digits, 16).ok())
+                .unwrap_or(0),
+            _ => 0,
+        };
+        let is_low = (0xdc00..0xe000).contains(&unit);
+        if is_low != (high && at == 0) || high && at > 0 {
+            return true;
+        }
+        high = (0xd800..0xdc00).contains(&unit);
+        let length = if escape.first() == Some(&b'u') { 6 } else { 2 };
+        rest = rest.get(at + length..).unwrap_or_default();
+    }
+    high
+}
+
 /// `text` as one line: valid JSON, not deeper than `depth_limit`, without white space outside of strings.
 pub(crate) fn compact(text: &Bytes, depth_limit: usize) -> Option<Bytes> {
-    if depth(text) > depth_limit || serde_json::from_slice::<&RawValue>(text).is_err() {
+    if depth(text) > depth_limit {
         return None;
     }
+    serde_json::from_slice::<&RawValue>(text).ok().filter(|json| !has_half_pair(json.get()))?;
     let mut inside = Inside::Structure;
     let is_space = |byte: u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
     let mut compact = Vec::new();
@@ -94,6 +121,24 @@ mod tests {
         assert_eq!(compact(&Bytes::from_static(b"{} {}"), 8), None);
         assert_eq!(compact(&Bytes::from_static(b""), 8), None);
         assert_eq!(compact(&Bytes::from_static(b"[[[]]]"), 2), None);
+    }
+
+    #[test]
+    fn half_a_pair_is_found() {
+        for (text, expected) in [
+            (r#""\ud83d\ude00""#, false),
+            (r#""\uD83D\uDE00 \u0041\n""#, false),
+            (r#""\\ud800""#, false),
+            (r#""\ud800""#, true),
+            (r#""\ud800x\udc00""#, true),
+            (r#""\ud800\n\udc00""#, true),
+            (r#""\ud800\ud800\udc00""#, true),
+            (r#""\udc00""#, true),
+            (r#""\ud800","\udc00""#, true),
+            ("\"é😀\"", false),
+        ] {
+            assert_eq!(has_half_pair(text), expected, "{text}");
+        }
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl Local {
         context: &Context<'_>,
     ) -> Result<Draft, Error> {
         let Some(data) = data else { return Err(Error::new(codes::BAD_REQUEST, "the data is missing")) };
-        check_data(data.get().len(), context)?;
+        check_data(data, context)?;
         let info = self.sessions.get(session).map(|session| session.info.clone()).unwrap_or_default();
         Ok(Draft {
             author: Author::User(info.user.clone()),

@@ -15,12 +15,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use host::Instant;
+use serde_json::value::RawValue;
 
 use crate::centrifuge::{Disconnect, codes, encode};
 use crate::context::Context;
 use crate::error::Error;
 use crate::hub::SessionId;
 use crate::identity::Authenticator;
+use crate::json;
 use crate::message::{Message, Question};
 
 use gathering::Gathering;
@@ -256,8 +258,17 @@ fn check_channel(channel: &str, context: &Context<'_>) -> Result<Arc<str>, Error
     }
 }
 
+/// Whether a publication may say this.
+fn check_data(data: &RawValue, context: &Context<'_>) -> Result<(), Error> {
+    check_length(data.get().len(), context)?;
+    if json::has_half_pair(data.get()) {
+        return Err(Error::new(codes::BAD_REQUEST, "the data has half a surrogate pair, which is no text"));
+    }
+    Ok(())
+}
+
 /// Whether a publication may say this much.
-fn check_data(length: usize, context: &Context<'_>) -> Result<(), Error> {
+fn check_length(length: usize, context: &Context<'_>) -> Result<(), Error> {
     let limit = context.config.limits.message_bytes;
     if length > limit {
         return Err(Error::with(codes::LIMIT_EXCEEDED, format!("the data is longer than {limit} bytes")));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::gathering::Asked;
-use super::{Local, Who, check_channel, check_data};
+use super::{Local, Who, check_channel, check_length};
 use crate::api::{Answer, NewPublication, Reply, Request, Target};
 use crate::centrifuge::{Disconnect, codes};
 use crate::context::Context;
@@ -138,9 +138,12 @@ fn check_target(target: &Target) -> Result<(), Error> {
 fn draft(publication: NewPublication, context: &Context<'_>) -> Result<Draft, Error> {
     let NewPublication { data, tags, idempotency_key } = publication;
     let limits = &context.config.limits;
-    check_data(data.len(), context)?;
+    check_length(data.len(), context)?;
     let Some(data) = json::compact(&data, limits.json_depth) else {
-        return Err(Error::new(codes::BAD_REQUEST, "the data is not JSON, or nested too deep"));
+        return Err(Error::new(
+            codes::BAD_REQUEST,
+            "the data is not JSON, or nested too deep, or has half a surrogate pair",
+        ));
     };
     let tag_bytes: usize = tags.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
     if tag_bytes > limits.tag_bytes || idempotency_key.len() > limits.tag_bytes {

@@ -110,7 +110,7 @@ impl Local {
         context: &mut Context<'_>,
     ) -> Result<(), Error> {
         let channel = check_channel(channel, context)?;
-        check_data(data.get().len(), context)?;
+        check_data(data, context)?;
         let Some(found) = self.sessions.get_mut(session) else { return Ok(()) };
         if !found.is_in(&channel) {
             return Err(Error::new(

@@ -106,6 +106,9 @@ impl Room {
         found: Result<Option<Publication>, Error>,
         context: &mut Context<'_>,
     ) {
+        // The store answers with what comes next, when what was asked for is gone.
+        let is_meant = |found: &Publication| gathering.missing.front() == Some(&found.offset);
+        let found = found.map(|found| found.filter(is_meant));
         let taken_in = found.and_then(|found| gathering.take_in(found.map(Arc::new), context));
         match taken_in {
             Ok(()) => self.gather(gathering, context),

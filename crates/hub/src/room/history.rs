@@ -94,6 +94,8 @@ impl Room {
             return;
         }
         if reverse {
+            // Where the store no longer has the first, it goes on past the last that was meant.
+            found.retain(|publication| publication.offset <= span.after + span.count as u64);
             found.reverse();
         }
         let mut bytes = 0;

@@ -64,6 +64,9 @@ impl Entry {
     }
 }
 
+const NOBODY_KNOWS: Error =
+    Error::new(codes::INTERNAL, "the store failed: it may or may not be stored, try again with the same id");
+
 fn key(draft: &Draft) -> Option<Key> {
     (!draft.id.is_empty()).then(|| (draft.author.clone(), draft.id.clone()))
 }
@@ -210,7 +213,7 @@ impl Room {
                 context.counters.store_failures_total += 1;
                 let retry_at = context.now + context.config.store_retry;
                 self.phase = Phase::Broken { error: Error::store(&reason), retry_at };
-                self.fail(group, &error, context);
+                self.fail(group, &NOBODY_KNOWS, context);
                 self.refuse_waiting(&error, context);
                 return;
             }
@@ -252,6 +255,19 @@ impl Room {
             self.log.push(publication.clone(), &context.config.history);
         }
         self.tell_members(missing, context);
+        // Some of it may have been published again meanwhile.
+        for entry in std::mem::take(&mut self.waiting) {
+            let key = entry.key();
+            let history = &context.config.history;
+            let offset = key.as_ref().and_then(|key| self.log.offset_of(key, context.wall, history));
+            match offset {
+                Some(offset) => {
+                    self.waiting_bytes -= entry.size();
+                    self.conclude(entry, offset, context);
+                }
+                None => self.waiting.push_back(entry),
+            }
+        }
     }
 
     /// The room is not what its members think: they are put out, and come again to what the store has.
@@ -280,24 +296,29 @@ impl Room {
         self.trimmed = trims.unwrap_or(self.trimmed);
         context.counters.publications_total += publications.len() as u64;
         let mut passed_on = Vec::with_capacity(publications.len());
-        for (publication, entry) in &publications {
+        for (publication, _) in &publications {
             self.log.push(publication.clone(), &context.config.history);
             passed_on.push(publication.clone());
-            if let Some(key) = entry.key() {
-                self.pending_ids.remove(&key);
-            }
         }
         for replaced in &replaced {
             self.log.replace(replaced);
         }
         self.tell_members(passed_on, context);
         for (publication, entry) in publications {
-            let position = Position { offset: publication.offset, epoch: self.epoch.clone() };
-            for &asker in &entry.askers {
-                context.answer(asker, Ok(Answer::Published(position.clone())));
-            }
-            self.changed(entry.target(), context);
+            self.conclude(entry, publication.offset, context);
         }
+    }
+
+    /// Tells who published this that it is stored at `offset`.
+    fn conclude(&mut self, entry: Entry, offset: u64, context: &mut Context<'_>) {
+        if let Some(key) = entry.key() {
+            self.pending_ids.remove(&key);
+        }
+        for &asker in &entry.askers {
+            let position = Position { offset, epoch: self.epoch.clone() };
+            context.answer(asker, Ok(Answer::Published(position)));
+        }
+        self.changed(entry.target(), context);
     }
 
     fn fail(&mut self, group: Option<Group>, error: &Error, context: &mut Context<'_>) {
