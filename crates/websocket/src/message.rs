@@ -1,9 +1,10 @@
 //! Messages in and out.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+use crate::deflate::{Agreed, Compressor, Direction};
 use crate::protocol::frame::{self, Opcode};
 
 /// What a message's bytes are.
@@ -144,6 +145,14 @@ struct Shared {
     /// A server's frame: header and payload.
     frame: Bytes,
     header_len: usize,
+    deflated: OnceLock<Deflated>,
+}
+
+/// A server's frame, compressed without reference to any other message: whoever has at least its window can read it.
+#[derive(Debug)]
+struct Deflated {
+    window_bits: u8,
+    frame: Bytes,
 }
 
 impl Prepared {
@@ -155,7 +164,7 @@ impl Prepared {
             .emit(&mut frame);
         let header_len = frame.len();
         frame.extend_from_slice(payload);
-        Self(Arc::new(Shared { kind, frame: frame.into(), header_len }))
+        Self(Arc::new(Shared { kind, frame: frame.into(), header_len, deflated: OnceLock::new() }))
     }
 
     /// Frames a text message. `payload` must be valid UTF-8, else peers close with 1007.
@@ -178,8 +187,26 @@ impl Prepared {
         &self.0.frame[self.0.header_len..]
     }
 
-    /// The whole frame, as a server sends it.
+    /// The whole frame, as a server sends it uncompressed.
     pub fn frame(&self) -> &Bytes {
         &self.0.frame
+    }
+
+    /// The whole frame compressed, as a server sends it to a client that agreed to `agreed`: made once, for the first
+    /// who asks. `None` when that one had a larger window.
+    pub(crate) fn deflated_frame(&self, agreed: &Agreed) -> Option<&Bytes> {
+        let window_bits = agreed.server.window_bits;
+        let deflated = self.0.deflated.get_or_init(|| {
+            let direction = Direction { context_takeover: false, window_bits };
+            let mut payload = Vec::new();
+            Compressor::new(direction, agreed.level).compress(self.payload(), &mut payload);
+            let opcode = Opcode::of(self.kind());
+            let mut frame = Vec::with_capacity(payload.len() + frame::MAX_HEADER_LEN);
+            frame::Header { fin: true, rsv1: true, opcode, mask: None, len: payload.len() as u64 }
+                .emit(&mut frame);
+            frame.extend_from_slice(&payload);
+            Deflated { window_bits, frame: frame.into() }
+        });
+        (deflated.window_bits <= window_bits).then_some(&deflated.frame)
     }
 }

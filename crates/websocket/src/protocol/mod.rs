@@ -207,6 +207,11 @@ impl Protocol {
         self.outbox.queued_bytes()
     }
 
+    /// Whether anything waits to be sent.
+    pub fn wants_transmit(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
     /// Fills `slices` with what is to be written next, in order, and says how many of them it filled.
     pub fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         self.outbox.transmit(slices)

@@ -53,8 +53,8 @@ pub struct Outbox {
 }
 
 struct Deflate {
+    agreed: Agreed,
     compressor: Compressor,
-    threshold: usize,
 }
 
 struct Control {
@@ -76,13 +76,8 @@ impl Outbox {
         keys: Option<Random>,
         deflate: Option<&Agreed>,
     ) -> Self {
-        let deflate = deflate.map(|agreed| {
-            let compressor = match role {
-                Role::Server => Compressor::server(agreed),
-                Role::Client => Compressor::client(agreed),
-            };
-            Box::new(Deflate { compressor, threshold: agreed.threshold })
-        });
+        let deflate =
+            deflate.map(|&agreed| Box::new(Deflate { agreed, compressor: compressor(role, &agreed) }));
         Self {
             role,
             limits,
@@ -111,7 +106,7 @@ impl Outbox {
             Outgoing::Borrowed(kind, payload) => {
                 self.check_room(payload.len())?;
                 if !self.compress(kind, payload) {
-                    self.copy_frame(Opcode::of(kind), false, payload);
+                    self.copy_frame(Opcode::of(kind), payload);
                 }
             }
             Outgoing::Owned(kind, payload) => {
@@ -176,7 +171,7 @@ impl Outbox {
             payload[2..2 + reason.len()].copy_from_slice(reason.as_bytes());
             len = 2 + reason.len();
         }
-        self.copy_frame(Opcode::Close, false, &payload[..len]);
+        self.copy_frame(Opcode::Close, &payload[..len]);
         self.closing = Some(Box::new(Closing { code, reason: reason.into() }));
         self.deflate = None;
     }
@@ -300,67 +295,98 @@ impl Outbox {
 
     /// Queues the message compressed, where that was agreed and is worth it.
     fn compress(&mut self, kind: Kind, payload: &[u8]) -> bool {
-        let Some(mut deflate) = self.deflate.take_if(|deflate| payload.len() >= deflate.threshold) else {
+        let Some(deflate) = self.deflate.as_mut().filter(|deflate| payload.len() >= deflate.agreed.threshold)
+        else {
             return false;
         };
-        let mut compressed = Vec::new();
-        deflate.compressor.compress(payload, &mut compressed);
-        self.deflate = Some(deflate);
-        if compressed.len() < SHARE_FROM {
-            self.copy_frame(Opcode::of(kind), true, &compressed);
+        // It is compressed to where it is sent from, behind room for what will most likely be its header.
+        let start = self.copied.len();
+        let mask_len = if self.role == Role::Client { 4 } else { 0 };
+        let room = mask_len + if payload.len() < 1024 { 2 } else { 4 };
+        self.copied.resize(start + room, 0);
+        deflate.compressor.compress(payload, &mut self.copied);
+        let len = (self.copied.len() - start - room) as u64;
+        let mask = self.key();
+        let (header, header_len) =
+            Header { fin: true, rsv1: true, opcode: Opcode::of(kind), mask, len }.encode();
+        if header_len == room {
+            self.copied[start..start + room].copy_from_slice(&header[..room]);
         } else {
-            self.shared_frame(Opcode::of(kind), true, compressed);
+            self.copied.splice(start..start + room, header[..header_len].iter().copied());
         }
+        if let Some(key) = mask {
+            mask::apply(key, 0, &mut self.copied[start + header_len..]);
+        }
+        self.note_copied(start);
         true
     }
 
     fn owned_frame(&mut self, kind: Kind, payload: Bytes) {
         if payload.len() < SHARE_FROM || self.role == Role::Client {
-            self.copy_frame(Opcode::of(kind), false, &payload);
+            self.copy_frame(Opcode::of(kind), &payload);
         } else {
-            self.header(Opcode::of(kind), false, payload.len());
+            self.header(Opcode::of(kind), payload.len());
             self.share(payload);
         }
     }
 
     fn prepared_frame(&mut self, prepared: &Prepared) {
-        let payload = prepared.payload();
-        if self.compress(prepared.kind(), payload) {
+        let (kind, payload) = (prepared.kind(), prepared.payload());
+        if self.role == Role::Client {
+            if !self.compress(kind, payload) {
+                self.copy_frame(Opcode::of(kind), payload);
+            }
             return;
         }
-        if payload.len() < SHARE_FROM || self.role == Role::Client {
-            self.copy_frame(Opcode::of(prepared.kind()), false, payload);
+        let deflate = self.deflate.as_mut().filter(|deflate| payload.len() >= deflate.agreed.threshold);
+        let frame = match deflate {
+            None => prepared.frame(),
+            Some(deflate) => match prepared.deflated_frame(&deflate.agreed) {
+                Some(frame) => {
+                    // The peer's window has a message more than our context: what comes next must not refer back.
+                    if deflate.compressor.has_context_takeover() {
+                        deflate.compressor = compressor(self.role, &deflate.agreed);
+                    }
+                    frame
+                }
+                None => {
+                    self.compress(kind, payload);
+                    return;
+                }
+            },
+        };
+        if frame.len() < SHARE_FROM {
+            let start = self.copied.len();
+            self.copied.extend_from_slice(frame);
+            self.note_copied(start);
         } else {
-            self.share(prepared.frame().clone());
+            self.share(frame.clone());
         }
     }
 
-    /// A frame whose payload is ours to give away.
-    fn shared_frame(&mut self, opcode: Opcode, rsv1: bool, mut payload: Vec<u8>) {
-        if let Some(key) = self.header(opcode, rsv1, payload.len()) {
-            mask::apply(key, 0, &mut payload);
-        }
-        self.share(payload.into());
-    }
-
-    fn copy_frame(&mut self, opcode: Opcode, rsv1: bool, payload: &[u8]) {
-        let key = self.header(opcode, rsv1, payload.len());
+    fn copy_frame(&mut self, opcode: Opcode, payload: &[u8]) {
+        let key = self.header(opcode, payload.len());
         let start = self.copied.len();
         self.copied.extend_from_slice(payload);
         if let Some(key) = key {
             mask::apply(key, 0, &mut self.copied[start..]);
         }
-        self.copied_last += payload.len();
-        self.unsent += payload.len();
+        self.note_copied(start);
     }
 
-    fn header(&mut self, opcode: Opcode, rsv1: bool, len: usize) -> Option<[u8; 4]> {
+    fn header(&mut self, opcode: Opcode, len: usize) -> Option<[u8; 4]> {
         let mask = self.key();
         let start = self.copied.len();
-        Header { fin: true, rsv1, opcode, mask, len: len as u64 }.emit(&mut self.copied);
-        self.copied_last += self.copied.len() - start;
-        self.unsent += self.copied.len() - start;
+        Header { fin: true, rsv1: false, opcode, mask, len: len as u64 }.emit(&mut self.copied);
+        self.note_copied(start);
         mask
+    }
+
+    /// Counts what was copied from `start` on.
+    fn note_copied(&mut self, start: usize) {
+        let more = self.copied.len() - start;
+        self.copied_last += more;
+        self.unsent += more;
     }
 
     fn share(&mut self, bytes: Bytes) {
@@ -454,6 +480,14 @@ impl Outbox {
         if self.shared.capacity() > 0 {
             self.shared = VecDeque::new();
         }
+    }
+}
+
+/// What we compress with; its context is made when it is first needed.
+fn compressor(role: Role, agreed: &Agreed) -> Compressor {
+    match role {
+        Role::Server => Compressor::server(agreed),
+        Role::Client => Compressor::client(agreed),
     }
 }
 

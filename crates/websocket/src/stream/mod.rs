@@ -275,12 +275,9 @@ impl<C: Connection, R: Runtime> WebSocket<C, R> {
 impl<C: Connection, R: Runtime> WebSocket<C, R> {
     /// Writes until nothing waits; then ends our direction if it is time for that.
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        loop {
+        while self.protocol.wants_transmit() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = self.protocol.transmit(&mut slices);
-            if filled == 0 {
-                break;
-            }
             match self.connection.try_write_vectored(&slices[..filled]) {
                 Ok(0) => self.protocol.write_failed(self.runtime.now(), ErrorKind::WriteZero),
                 Ok(written) => self.protocol.advance(written),
