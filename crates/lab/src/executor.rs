@@ -249,7 +249,7 @@ pub(crate) fn drive<F: Future>(shared: &Shared, limit: Instant, future: F) -> Dr
     }
 }
 
-/// Where the tasks that are alive were started, and how many at each place.
+/// Tells where the tasks that are alive were started, and how many at each place.
 pub(crate) fn waiting(shared: &Shared) -> String {
     let mut places = BTreeMap::<(usize, String), usize>::new();
     for cell in lock(&shared.tasks.all).living.values() {
@@ -259,7 +259,10 @@ pub(crate) fn waiting(shared: &Shared) -> String {
         let name = shared.with(|state| state.net.machines[machine].name.clone());
         format!("\n  {count} of {name}, started at {place}")
     };
-    places.into_iter().map(tell).collect()
+    match places.is_empty() {
+        true => "No task is alive.".to_owned(),
+        false => format!("These tasks wait too:{}", places.into_iter().map(tell).collect::<String>()),
+    }
 }
 
 /// Only one thread drives a lab at a time, and no task drives the lab that it runs in.
@@ -280,9 +283,4 @@ impl Drop for Driving<'_> {
     fn drop(&mut self) {
         lock(&self.0.all).driving = false;
     }
-}
-
-/// Counts the tasks that are alive.
-pub(crate) fn living(shared: &Shared) -> usize {
-    lock(&shared.tasks.all).living.len()
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use host::{Instant, Random, Shard, WallTime};
 
-use crate::executor::{Driven, drive, living, waiting};
+use crate::executor::{Driven, drive, waiting};
 use crate::machine::LabHost;
 use crate::state::Shared;
 use crate::transcript::{Event, Transcript};
@@ -170,9 +170,8 @@ impl Lab {
             Driven::Panicked(panic) => resume_unwind(panic),
             Driven::Idle => panic!(
                 "nothing will ever finish the future given to `block_on` here: at {:?} no task is ready and nothing is \
-                 scheduled. Waiting are {} tasks:{}",
+                 scheduled. {}",
                 self.now(),
-                living(self.shared()),
                 waiting(self.shared()),
             ),
         }

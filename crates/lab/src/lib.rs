@@ -75,7 +75,8 @@
 //! # What breaks the promise
 //!
 //! The order of events follows from the seed only as long as the program takes nothing from elsewhere: no real clock, no
-//! thread of its own, no iteration over a `HashMap`, no `tokio::select!` that is not `biased`, no randomness but
+//! thread of its own, no iteration over a `HashMap`, no `tokio::select!` that is not `biased`, no `tokio::sync::watch` with
+//! several waiters (it wakes them in a random order; `Notify` and `mpsc` are fine), no randomness but
 //! [`host::Runtime::random`]. [`Transcript::first_difference`] says where two runs of one seed part.
 
 mod blocking;
