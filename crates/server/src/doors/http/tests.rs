@@ -416,3 +416,128 @@ fn the_websocket_door_opens_for_our_own_pages_and_for_programs() {
     let seen = Visit::default().send(post("/connection/websocket", &HANDSHAKE, ""));
     assert_eq!(seen.status(), 405);
 }
+
+/// What `docs/` says of this door.
+mod documents {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::doors::http::api::METHODS;
+
+    fn openapi() -> Value {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_openapi_document_has_every_route_and_no_other() {
+        let document = openapi();
+        let documented: BTreeSet<_> = document["paths"].as_object().unwrap().keys().cloned().collect();
+        let methods = METHODS.iter().map(|method| format!("/api/{method}"));
+        let routes = ["/", "/connection/websocket", "/health", "/metrics"].map(String::from);
+        assert_eq!(documented, methods.chain(routes).collect());
+    }
+
+    #[test]
+    fn every_route_answers_as_the_openapi_document_says() {
+        let document = openapi();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            for (method, operation) in operations.as_object().unwrap() {
+                let statuses: BTreeSet<_> =
+                    operation["responses"].as_object().unwrap().keys().cloned().collect();
+                let method = Method::try_from(method.to_ascii_uppercase().as_str()).unwrap();
+                let knock = |fields: &[_], body| {
+                    let request = Request::builder().method(method.clone()).uri(path);
+                    Visit::default().send(build(request, fields, body)).status().to_string()
+                };
+                for status in
+                    [knock(&[], ""), knock(&[JSON], "{}"), knock(&[JSON], "{"), knock(&HANDSHAKE, "")]
+                {
+                    assert!(
+                        statuses.contains(&status),
+                        "{method} {path} answered {status}, not of {statuses:?}"
+                    );
+                }
+                let other = if method == Method::POST { Method::GET } else { Method::POST };
+                if path != "/connection/websocket" {
+                    let request = Request::builder().method(other).uri(path);
+                    assert_eq!(Visit::default().send(build(request, &[JSON], "{}")).status(), 405, "{path}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_reference_in_the_openapi_document_leads_somewhere() {
+        fn walk(document: &Value, value: &Value) {
+            match value {
+                Value::Object(fields) => {
+                    if let Some(Value::String(reference)) = fields.get("$ref") {
+                        let pointer = reference.strip_prefix('#').unwrap();
+                        assert!(document.pointer(pointer).is_some(), "{reference}");
+                    }
+                    fields.values().for_each(|value| walk(document, value));
+                }
+                Value::Array(values) => values.iter().for_each(|value| walk(document, value)),
+                _ => {}
+            }
+        }
+        let document = openapi();
+        walk(&document, &document);
+    }
+
+    /// What `curl` would send.
+    fn request(line: &str) -> (Request<Bytes>, bool) {
+        let mut quoted = line.split('\'');
+        let mut words: Vec<String> = Vec::new();
+        while let Some(plain) = quoted.next() {
+            words.extend(plain.split_whitespace().map(String::from));
+            words.extend(quoted.next().map(String::from));
+        }
+        let mut words = words.into_iter();
+        assert_eq!(words.next().as_deref(), Some("curl"));
+        let url = words.next().unwrap();
+        let path = url.strip_prefix("http://127.0.0.1:8000").expect("the default address").to_owned();
+        let (mut fields, mut body) = (Vec::new(), None);
+        while let Some(option) = words.next() {
+            let value = words.next().unwrap();
+            match option.as_str() {
+                "-H" => {
+                    let (name, value) = value.split_once(": ").unwrap();
+                    fields.push((name.to_ascii_lowercase(), value.to_owned()));
+                }
+                "-d" => body = Some(value),
+                other => panic!("{other} in {line}"),
+            }
+        }
+        let locked = line.contains("KEY");
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        (
+            match body {
+                Some(body) => post(&path, &fields, &body),
+                None => get(&path, &fields),
+            },
+            locked,
+        )
+    }
+
+    #[test]
+    fn every_curl_line_of_the_guide_works() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/http-api.md");
+        let guide = std::fs::read_to_string(path).unwrap().replace("\\\n", "");
+        let lines: Vec<_> = guide.lines().filter(|line| line.starts_with("curl ")).collect();
+        assert!(lines.len() > 10);
+        let mut called = BTreeSet::new();
+        for line in lines {
+            let (request, locked) = request(line);
+            called.extend(request.uri().path().strip_prefix("/api/").map(String::from));
+            let config = Config { api_key: locked.then(|| "KEY".into()), ..Config::default() };
+            let seen = Visit { config, ..Visit::default() }.send(request);
+            assert_eq!(seen.status(), 200, "{line}: {}", seen.body());
+        }
+        let missing: Vec<_> = METHODS.iter().filter(|method| !called.contains(**method)).collect();
+        assert_eq!(missing, [&"channels"], "methods without a curl line");
+    }
+}
