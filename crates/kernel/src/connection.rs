@@ -10,6 +10,9 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+/// The system refuses a write of more slices than this (IOV_MAX, which is at least 1024 wherever we run).
+const MOST_SLICES: usize = 1024;
+
 /// A TCP connection of the operating system. Segments leave at once (TCP_NODELAY): whoever writes has gathered what
 /// belongs together.
 #[derive(Debug)]
@@ -73,6 +76,7 @@ impl Connection for KernelConnection {
     }
 
     fn try_write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let slices = &slices[..slices.len().min(MOST_SLICES)];
         let wanted = slices.iter().map(|slice| slice.len()).sum();
         self.transfer(Interest::WRITABLE, wanted, |mut socket| match slices {
             [slice] => socket.write(slice),

@@ -59,6 +59,7 @@ async fn host_contract<H: Host>(a: &H, b: &H, address: IpAddr) {
     within(a, one_direction_ends_before_the_other(a, b, at)).await;
     within(a, what_was_written_before_a_drop_arrives(a, b, at)).await;
     within(a, a_slow_reader_slows_the_writer(a, b, at)).await;
+    within(a, many_slices_are_no_error(a, b, at)).await;
     within(a, an_abort_is_a_reset(a, b, at)).await;
     within(a, an_abort_wakes_who_waits(a, b, at)).await;
     within(a, nobody_there_is_refused(a, b, at)).await;
@@ -212,6 +213,20 @@ async fn a_slow_reader_slows_the_writer<H: Host>(a: &H, b: &H, at: SocketAddr) {
     written.extend_from_slice(&chunk);
     assert!(received == written);
     assert_eq!(writer.await, TaskEnd::Finished);
+}
+
+async fn many_slices_are_no_error<H: Host>(a: &H, b: &H, at: SocketAddr) {
+    let (mut client, mut server) = pair(a, b, at).await;
+    let message: Vec<u8> = (0..5000_u32).map(|index| (index % 253) as u8).collect();
+    let parts: Vec<&[u8]> = message.chunks(1).collect();
+    let mut written = 0;
+    while written < message.len() {
+        written += write(&mut client, &parts[written..]).await.unwrap();
+    }
+    drop(client);
+    let mut received = Vec::new();
+    server.read_to_end(&mut received).await.unwrap();
+    assert!(received == message);
 }
 
 async fn an_abort_is_a_reset<H: Host>(a: &H, b: &H, at: SocketAddr) {
