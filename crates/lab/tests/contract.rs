@@ -61,6 +61,9 @@ async fn host_contract<H: Host>(a: &H, b: &H, address: IpAddr) {
     within(a, a_slow_reader_slows_the_writer(a, b, at)).await;
     within(a, many_slices_are_no_error(a, b, at)).await;
     within(a, an_abort_is_a_reset(a, b, at)).await;
+    within(a, what_came_before_a_reset_can_be_read(a, b, at)).await;
+    within(a, leaving_bytes_unread_is_a_reset(a, b, at)).await;
+    within(a, writing_to_nobody_is_found_out(a, b, at)).await;
     within(a, an_abort_wakes_who_waits(a, b, at)).await;
     within(a, nobody_there_is_refused(a, b, at)).await;
     within(a, an_address_is_taken_once(b, at)).await;
@@ -239,6 +242,40 @@ async fn an_abort_is_a_reset<H: Host>(a: &H, b: &H, at: SocketAddr) {
     assert_eq!(client.shutdown().await.unwrap_err().kind(), ErrorKind::ConnectionAborted);
     assert_eq!(client.unsent(), 0);
     assert_eq!(read(&mut server, &mut buffer).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+async fn what_came_before_a_reset_can_be_read<H: Host>(a: &H, b: &H, at: SocketAddr) {
+    let (mut client, mut server) = pair(a, b, at).await;
+    write(&mut client, &[b"last words"]).await.unwrap();
+    eventually(a, || client.unsent() == 0).await;
+    client.abort();
+    sleep(a, SOON).await;
+    let mut buffer = [0; 16];
+    assert_eq!(read(&mut server, &mut buffer).await.unwrap(), 10);
+    assert_eq!(read(&mut server, &mut buffer).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+async fn leaving_bytes_unread_is_a_reset<H: Host>(a: &H, b: &H, at: SocketAddr) {
+    let (mut client, mut server) = pair(a, b, at).await;
+    write(&mut client, &[b"unheard"]).await.unwrap();
+    poll_fn(|context| server.poll_readable(context)).await.unwrap();
+    drop(server);
+    let mut buffer = [0; 16];
+    assert_eq!(read(&mut client, &mut buffer).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+async fn writing_to_nobody_is_found_out<H: Host>(a: &H, b: &H, at: SocketAddr) {
+    let (mut client, server) = pair(a, b, at).await;
+    drop(server);
+    assert_eq!(read(&mut client, &mut [0; 16]).await.unwrap(), 0);
+    // The peer has ended its direction, which may be all that it has ended: the first write cannot know.
+    let error = loop {
+        match write(&mut client, &[b"are you there?"]).await {
+            Ok(_) => sleep(a, SOON / 10).await,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
 }
 
 async fn an_abort_wakes_who_waits<H: Host>(a: &H, b: &H, at: SocketAddr) {
