@@ -36,8 +36,11 @@ pub struct History {
     pub in_memory: usize,
     /// Bytes of publications of a room that are kept in memory.
     pub bytes_in_memory: usize,
+    /// Bytes of publications and ids that all rooms of a shard keep in memory. Past it rooms that nobody uses are
+    /// unloaded, then those that are written to keep less.
+    pub total_bytes_in_memory: usize,
     /// Ids of publications that a room remembers, so that a repeated publish is answered with the first one's offset.
-    /// After a restart the ids of that many newest publications are known again.
+    /// When a room is loaded, at most that many of its newest publications are read for their ids.
     pub ids: usize,
     /// How long a room remembers an id, on the wall clock.
     pub id_lifetime: Duration,
@@ -77,6 +80,9 @@ pub struct Limits {
     pub rooms: usize,
     /// How long a room that nobody is in stays in memory.
     pub room_idle: Duration,
+    /// Questions of one shard that the store works on at once; others wait, in order. Each may bring as many
+    /// publications into memory as one answer to history has.
+    pub reads_at_once: usize,
     /// Publications of one room that wait for the store.
     pub waiting_publications: usize,
     /// Bytes of publications of one room that wait for the store.
@@ -124,6 +130,7 @@ impl Default for History {
             kept: 10_000,
             in_memory: 512,
             bytes_in_memory: 1024 * 1024,
+            total_bytes_in_memory: 256 * 1024 * 1024,
             ids: 1024,
             id_lifetime: Duration::from_secs(300),
         }
@@ -148,9 +155,10 @@ impl Default for Limits {
             sessions_per_room: 50_000,
             rooms: 10_000,
             room_idle: Duration::from_secs(60),
+            reads_at_once: 8,
             waiting_publications: 4096,
             waiting_bytes: 8 * 1024 * 1024,
-            write_group: 256,
+            write_group: 128,
             publications_per_reply: 500,
             bytes_per_reply: 1024 * 1024,
             presence_entries: 1000,

@@ -36,6 +36,10 @@ pub(crate) struct Context<'a> {
 pub(crate) struct Asked {
     last: u64,
     open: BTreeMap<u64, Purpose>,
+    /// How many of the open ones bring publications into memory.
+    reading: usize,
+    /// Such questions that wait for others to be answered.
+    queue: VecDeque<(Operation, Purpose)>,
 }
 
 /// What a question to the store is for.
@@ -49,6 +53,12 @@ pub(crate) enum Purpose {
     Read { channel: Arc<str>, lookup: u64 },
     /// To name the rooms.
     Names { gathering: u64 },
+}
+
+impl Purpose {
+    fn is_reading(&self) -> bool {
+        matches!(self, Self::Load(_) | Self::Read { .. })
+    }
 }
 
 /// Lines are joined until a frame has this many bytes.
@@ -96,8 +106,16 @@ impl<'a> Context<'a> {
         self.tell(asker.shard, Message::Answer { ticket: asker.ticket, answer });
     }
 
-    /// Asks the store.
+    /// Asks the store, now or, when it is to bring publications into memory and enough others do, later. That changes
+    /// nothing for a room: while it is loaded it is not written to, and what it looks up was written before.
     pub(crate) fn ask_store(&mut self, operation: Operation, purpose: Purpose) {
+        if purpose.is_reading() {
+            if self.asked.reading >= self.config.limits.reads_at_once.max(1) {
+                self.asked.queue.push_back((operation, purpose));
+                return;
+            }
+            self.asked.reading += 1;
+        }
         self.asked.last += 1;
         let ticket = self.asked.last;
         self.asked.open.insert(ticket, purpose);
@@ -106,7 +124,14 @@ impl<'a> Context<'a> {
 
     /// What the store was asked for by this ticket, unless it has answered already.
     pub(crate) fn asked(&mut self, ticket: u64) -> Option<Purpose> {
-        self.asked.open.remove(&ticket)
+        let purpose = self.asked.open.remove(&ticket)?;
+        if purpose.is_reading() {
+            self.asked.reading -= 1;
+            if let Some((operation, purpose)) = self.asked.queue.pop_front() {
+                self.ask_store(operation, purpose);
+            }
+        }
+        Some(purpose)
     }
 
     /// The next message of this shard to itself.

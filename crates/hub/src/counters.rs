@@ -15,6 +15,8 @@ pub struct Counters {
     pub rooms: u64,
     /// Connections of any shard in rooms of this shard, summed over the rooms.
     pub members: u64,
+    /// Bytes that publications of this shard's rooms, and their ids, take in memory, about.
+    pub history_bytes: u64,
     /// Publications of this shard's rooms that wait for the store.
     pub waiting: u64,
     /// Commands, API requests among them, that wait for a room or the store.

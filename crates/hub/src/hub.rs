@@ -196,6 +196,7 @@ impl Hub {
         self.local.measure(&mut counters);
         counters.rooms = self.owner.len() as u64;
         counters.members = self.owner.members().map(|(_, members)| members).sum();
+        counters.history_bytes = self.owner.bytes() as u64;
         counters.waiting = self.owner.waiting() as u64;
         counters
     }

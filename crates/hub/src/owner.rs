@@ -20,6 +20,8 @@ pub(crate) struct Owner {
     rooms: BTreeMap<Arc<str>, Room>,
     /// Those that nobody uses, by when the last user went.
     idle: BTreeSet<(Instant, Arc<str>)>,
+    /// What the publications of all of them take in memory, about.
+    bytes: usize,
 }
 
 impl Owner {
@@ -126,7 +128,11 @@ impl Owner {
             Outcome::Records(records) => Ok(records),
             other => Err(unexpected(&other)),
         });
-        self.with(channel, context, |room, context| room.looked_up(lookup, outcome, context));
+        let mut is_of_use = true;
+        self.with(channel, context, |room, context| is_of_use = room.looked_up(lookup, outcome, context));
+        if !is_of_use {
+            self.remove(channel);
+        }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do.
@@ -152,6 +158,11 @@ impl Owner {
         self.rooms.iter().map(|(channel, room)| (channel, room.members() as u64))
     }
 
+    /// Bytes that their publications take in memory, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// How many publications wait for the store.
     pub(crate) fn waiting(&self) -> usize {
         self.rooms.values().map(Room::waiting).sum()
@@ -168,10 +179,22 @@ impl Owner {
         if let Some(since) = room.idle_since.take() {
             self.idle.remove(&(since, channel.clone()));
         }
+        self.bytes -= room.bytes();
         action(room, context);
+        self.bytes += room.bytes();
         if room.is_idle() {
             room.idle_since = Some(context.now);
             self.idle.insert((context.now, channel.clone()));
+        }
+        let limit = context.config.history.total_bytes_in_memory;
+        while self.bytes > limit && self.unload_oldest() {}
+        if self.bytes > limit
+            && let Some(room) = self.rooms.get_mut(channel)
+        {
+            // Whatever it no longer has in memory, it has in the store.
+            self.bytes -= room.bytes();
+            room.halve();
+            self.bytes += room.bytes();
         }
     }
 
@@ -187,7 +210,9 @@ impl Owner {
     }
 
     fn remove(&mut self, channel: &Arc<str>) {
-        if let Some(since) = self.rooms.remove(channel).and_then(|room| room.idle_since) {
+        let Some(room) = self.rooms.remove(channel) else { return };
+        self.bytes -= room.bytes();
+        if let Some(since) = room.idle_since {
             self.idle.remove(&(since, channel.clone()));
         }
     }

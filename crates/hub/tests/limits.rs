@@ -376,6 +376,46 @@ fn lines_held_while_connecting() {
 }
 
 #[test]
+fn total_bytes_in_memory() {
+    let (mut machine, client) = machine(|config| {
+        config.history.total_bytes_in_memory = 20_000;
+        config.limits.command_burst = 10_000;
+    });
+    for number in 0..200 {
+        let room = format!("room-{}", number % 20);
+        if number % 20 < 3 {
+            machine.call(client, "subscribe", json!({ "channel": room }));
+        }
+        let data = format!("{number} {}", "x".repeat(400));
+        assert!(
+            machine.call(client, "publish", json!({"channel": room, "data": data}))["publish"].is_object()
+        );
+        let counters = machine.counters(0);
+        assert!(counters.history_bytes <= 20_000, "{} bytes after {number}", counters.history_bytes);
+    }
+    assert!(machine.counters(0).rooms < 20, "rooms that nobody is in made way");
+    let reply = machine.call(client, "history", json!({"channel": "room-1", "limit": 100}));
+    let publications = reply["history"]["publications"].as_array().unwrap();
+    assert_eq!(publications.len(), 10, "the store has them all");
+}
+
+#[test]
+fn reads_at_once() {
+    let (mut machine, client) = machine(|config| config.limits.reads_at_once = 2);
+    for id in 1..=5 {
+        machine.command(client, &json!({"id": id, "history": {"channel": format!("room-{id}")}}));
+    }
+    let mut answered = 0;
+    while answered < 5 {
+        let asked = machine.store_queue[0].len() + machine.store_replies[0].len();
+        assert!((1..=2).contains(&asked), "{asked} at once");
+        machine.step(0);
+        answered += machine.lines(client).len();
+    }
+    assert!(machine.store_queue[0].is_empty());
+}
+
+#[test]
 fn history_kept() {
     let (mut machine, client) = machine(|config| {
         config.history.kept = 16;

@@ -217,6 +217,40 @@ fn a_restart_keeps_position_history_and_ids() {
 }
 
 #[test]
+fn a_restart_reads_back_as_far_as_ids_live() {
+    for (published, seconds, expected) in [(700, 0, 1), (1400, 0, 1401), (300, 400, 301)] {
+        let mut config = hub::Config::default();
+        config.limits.command_burst = 10_000;
+        let mut machine = Machine::with(1, &config, || None);
+        let ada = machine.join(0, "ada");
+        for number in 1..=published {
+            publish(&mut machine, ada, &number.to_string());
+        }
+        machine.pass(Duration::from_secs(seconds));
+        machine.restart(&config, 9);
+        let ada = machine.join(0, "ada");
+        let offset = publish(&mut machine, ada, "1")["rpc"]["data"]["offset"].clone();
+        assert_eq!(offset, json!(expected), "{published} publications, {seconds} s");
+        let offset = publish(&mut machine, ada, &published.to_string())["rpc"]["data"]["offset"].clone();
+        assert_eq!(offset == json!(published), seconds < 300);
+    }
+}
+
+#[test]
+fn a_room_whose_ids_cannot_be_read_takes_nothing() {
+    let (mut machine, moody, ada) = machine(100);
+    for number in 1..=300 {
+        publish(&mut machine, ada, &number.to_string());
+    }
+    machine.restart(&hub::Config::default(), 9);
+    moody.0.lock().unwrap().reads = Some(full());
+    let ada = machine.join(0, "ada");
+    assert_eq!(publish(&mut machine, ada, "1")["error"]["code"], json!(100));
+    moody.0.lock().unwrap().reads = None;
+    assert_eq!(publish(&mut machine, ada, "1")["rpc"]["data"]["offset"], json!(1));
+}
+
+#[test]
 fn an_id_is_remembered_for_its_lifetime() {
     let (mut machine, _, ada) = machine(100);
     let pass = |machine: &mut Machine, seconds: u64| {

@@ -23,9 +23,20 @@ pub(super) struct Lookup {
 
 #[derive(Debug)]
 pub(super) enum Wanted {
-    Recovery { asker: Asker, session: SessionId, member: Member, recover: Recover },
-    History { asker: Asker, span: Span, reverse: bool },
+    Recovery {
+        asker: Asker,
+        session: SessionId,
+        member: Member,
+        recover: Recover,
+    },
+    History {
+        asker: Asker,
+        span: Span,
+        reverse: bool,
+    },
     Change(Gathering),
+    /// Publications whose ids may still be remembered.
+    Ids,
 }
 
 /// A part of the room's publications.
@@ -163,14 +174,17 @@ impl Room {
         context.ask_store(operation, Purpose::Read { channel, lookup });
     }
 
-    /// The store has looked something up.
+    /// The store has looked something up. False when it could not, and the room is of no use.
     pub(crate) fn looked_up(
         &mut self,
         lookup: u64,
         outcome: Result<Vec<Record>, StoreError>,
         context: &mut Context<'_>,
-    ) {
-        let Some(lookup) = self.lookups.remove(&lookup) else { return };
+    ) -> bool {
+        let Some(lookup) = self.lookups.remove(&lookup) else { return true };
+        if matches!(lookup.wanted, Wanted::Ids) {
+            return self.remembered(outcome, context);
+        }
         let found = match outcome {
             Ok(records) if lookup.epoch == self.epoch => Ok(self.readable(&records)),
             Ok(_) if lookup.is_change() => Err(UNRECOVERABLE),
@@ -199,7 +213,9 @@ impl Room {
                 let found = found.map(|found| found.first().map(|found| Publication::clone(found)));
                 self.gathered(gathering, found, context);
             }
+            (Wanted::Ids, _) => {}
         }
+        true
     }
 
     /// Whether a client's position is one of this room's.

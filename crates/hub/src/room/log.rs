@@ -27,6 +27,9 @@ struct Remembered {
     key: Key,
 }
 
+/// An id, its author's and its places in the two collections.
+const BYTES_PER_ID: usize = 256;
+
 /// Publications of one author with one id are one.
 pub(crate) type Key = (Author, String);
 
@@ -42,6 +45,40 @@ impl Log {
         }
         debug_assert_eq!(log.offset, offset);
         log
+    }
+
+    /// Remembers the ids of publications that are older than all whose ids are remembered. Oldest first.
+    pub(crate) fn remember(&mut self, publications: &[Publication], history: &History) {
+        for publication in publications.iter().rev().filter(|publication| !publication.id.is_empty()) {
+            if self.ids_in_order.len() >= history.ids {
+                return;
+            }
+            let key = (publication.author(), publication.id.clone());
+            // An id that was used again after its lifetime stands for the newer publication.
+            self.ids.entry(key.clone()).or_insert(publication.offset);
+            let remembered = Remembered { offset: publication.offset, time: publication.time, key };
+            self.ids_in_order.push_front(remembered);
+        }
+    }
+
+    /// Whether older publications may have ids that are not forgotten yet.
+    pub(crate) fn may_remember_more(&self, wall: WallTime, history: &History) -> bool {
+        let oldest = self.ids_in_order.front().map(|id| id.time);
+        let oldest = oldest.into_iter().chain(self.newest.front().map(|publication| publication.time)).min();
+        self.ids_in_order.len() < history.ids && oldest.is_none_or(|time| !is_forgotten(time, wall, history))
+    }
+
+    /// Bytes that all this takes in memory, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes + self.ids_in_order.len() * BYTES_PER_ID
+    }
+
+    /// Lets go of the oldest publications until they take half of the memory that they took.
+    pub(crate) fn halve(&mut self) {
+        let goal = self.bytes / 2;
+        while self.bytes > goal {
+            self.let_go_of_oldest();
+        }
     }
 
     /// Of the newest publication; zero before the first.
@@ -73,8 +110,7 @@ impl Log {
         self.bytes += publication.size();
         self.newest.push_back(publication);
         while self.newest.len() > history.in_memory || self.bytes > history.bytes_in_memory {
-            let Some(oldest) = self.newest.pop_front() else { break };
-            self.bytes -= oldest.size();
+            self.let_go_of_oldest();
         }
     }
 
@@ -114,6 +150,12 @@ impl Log {
         self.ids.get(key).copied()
     }
 
+    fn let_go_of_oldest(&mut self) {
+        if let Some(oldest) = self.newest.pop_front() {
+            self.bytes -= oldest.size();
+        }
+    }
+
     fn forget_oldest_id(&mut self) {
         if let Some(oldest) = self.ids_in_order.pop_front() {
             // An id that was used again after its lifetime stands for the newer publication.
@@ -122,6 +164,12 @@ impl Log {
             }
         }
     }
+}
+
+/// Whether an id of that time, in milliseconds, is past its lifetime.
+fn is_forgotten(time: u64, wall: WallTime, history: &History) -> bool {
+    let lifetime = u64::try_from(history.id_lifetime.as_millis()).unwrap_or(u64::MAX);
+    time.saturating_add(lifetime) < wall.unix_millis()
 }
 
 #[cfg(test)]

@@ -22,10 +22,10 @@ use crate::error::Error;
 use crate::hub::SessionId;
 use crate::message::{Answer, Asker, Message, Question, Recover, Subscribed};
 use crate::publication::Publication;
-use crate::store::{Epoch, Operation, StoreError, StoredRoom};
+use crate::store::{Epoch, Operation, Record, StoreError, StoredRoom};
 
 use changes::Parked;
-use history::Lookup;
+use history::{Lookup, Wanted};
 use log::{Key, Log};
 use members::{Member, Members};
 use writing::{Entry, Group};
@@ -61,6 +61,11 @@ pub(crate) struct Room {
 enum Phase {
     /// The store was asked what is there; these questions came meanwhile.
     Loading(VecDeque<(Asker, Question)>),
+    /// Older publications are looked up for their ids, which is how far back this has come.
+    Remembering {
+        parked: VecDeque<(Asker, Question)>,
+        oldest: u64,
+    },
     Ready,
     /// A write failed, for this reason, and the store was asked what is there.
     Checking(Error),
@@ -110,6 +115,16 @@ impl Room {
         self.members.len()
     }
 
+    /// Bytes that its publications take in memory, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.log.bytes()
+    }
+
+    /// Keeps less in memory.
+    pub(crate) fn halve(&mut self) {
+        self.log.halve();
+    }
+
     /// How many publications wait for the store.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len() + self.in_flight.as_ref().map_or(0, Group::len)
@@ -117,7 +132,7 @@ impl Room {
 
     /// Takes in a question, and answers it now or later.
     pub(crate) fn ask(&mut self, asker: Asker, question: Question, context: &mut Context<'_>) {
-        if let Phase::Loading(parked) = &mut self.phase {
+        if let Phase::Loading(parked) | Phase::Remembering { parked, .. } = &mut self.phase {
             if parked.len() < context.config.limits.waiting_publications {
                 parked.push_back((asker, question));
             } else {
@@ -147,7 +162,7 @@ impl Room {
 
     /// The session is out, or does not want to come in any more.
     pub(crate) fn leave(&mut self, shard: usize, session: SessionId, context: &mut Context<'_>) {
-        if let Phase::Loading(parked) = &mut self.phase {
+        if let Phase::Loading(parked) | Phase::Remembering { parked, .. } = &mut self.phase {
             parked.retain(|(asker, question)| {
                 asker.shard != shard
                     || !matches!(question, Question::Subscribe { session: theirs, .. } if *theirs == session)
@@ -166,7 +181,7 @@ impl Room {
 
     /// All sessions of a shard are out: messages of that shard were lost, so nobody knows who of them is still in.
     pub(crate) fn forget_shard(&mut self, shard: usize, context: &mut Context<'_>) {
-        if let Phase::Loading(parked) = &mut self.phase {
+        if let Phase::Loading(parked) | Phase::Remembering { parked, .. } = &mut self.phase {
             parked.retain(|(asker, question)| {
                 asker.shard != shard || !matches!(question, Question::Subscribe { .. })
             });
@@ -192,19 +207,12 @@ impl Room {
         match std::mem::replace(&mut self.phase, Phase::Ready) {
             Phase::Loading(parked) => match outcome {
                 Ok(found) => {
-                    if let Some(found) = found {
-                        self.adopt(found, context);
-                    }
-                    for (asker, question) in parked {
-                        self.ask(asker, question, context);
-                    }
+                    let oldest = found.map_or(1, |found| self.adopt(found, context));
+                    self.remember(parked, oldest, context);
                     true
                 }
                 Err(error) => {
-                    context.counters.store_failures_total += 1;
-                    for (asker, _) in parked {
-                        context.answer(asker, Err(Error::store(&error)));
-                    }
+                    give_up(parked, &error, context);
                     false
                 }
             },
@@ -212,19 +220,21 @@ impl Room {
                 self.checked(outcome, error, context);
                 true
             }
-            phase @ (Phase::Ready | Phase::Broken { .. }) => {
+            phase @ (Phase::Ready | Phase::Remembering { .. } | Phase::Broken { .. }) => {
                 self.phase = phase;
                 true
             }
         }
     }
 
-    /// Takes over what the store has.
-    fn adopt(&mut self, found: StoredRoom, context: &Context<'_>) {
+    /// Takes over what the store has. Returns the offset of the oldest publication that was found.
+    fn adopt(&mut self, found: StoredRoom, context: &Context<'_>) -> u64 {
         let publications = readable_tail(&found);
+        let oldest = publications.first().map_or(found.offset + 1, |oldest| oldest.offset);
         self.epoch = found.epoch;
         self.stored = true;
         self.log = Log::new(found.offset, publications, &context.config.history);
+        oldest
     }
 
     fn subscribe(
@@ -285,9 +295,52 @@ impl Room {
         Position { offset: self.log.offset(), epoch: self.epoch.clone() }
     }
 
-    fn ask_what_is_there(&self, context: &mut Context<'_>) {
+    /// Looks up publications before `oldest` for their ids, as long as one might still be remembered; then takes in the
+    /// questions that came meanwhile.
+    fn remember(&mut self, parked: VecDeque<(Asker, Question)>, oldest: u64, context: &mut Context<'_>) {
         let history = &context.config.history;
-        let limit = history.in_memory.max(history.ids);
+        let read = self.log.offset() + 1 - oldest;
+        if oldest > 1 && read < history.ids as u64 && self.log.may_remember_more(context.wall, history) {
+            self.phase = Phase::Remembering { parked, oldest };
+            let count = LOADED_AT_ONCE.min(usize::try_from(oldest - 1).unwrap_or(usize::MAX));
+            self.look_up(oldest - 1 - count as u64, count, Wanted::Ids, context);
+            return;
+        }
+        self.phase = Phase::Ready;
+        for (asker, question) in parked {
+            self.ask(asker, question, context);
+        }
+    }
+
+    /// The store has looked up publications for their ids. False when it could not, and the room is of no use: an id
+    /// that is not remembered would be published twice.
+    fn remembered(&mut self, outcome: Result<Vec<Record>, StoreError>, context: &mut Context<'_>) -> bool {
+        let (parked, oldest) = match std::mem::replace(&mut self.phase, Phase::Ready) {
+            Phase::Remembering { parked, oldest } => (parked, oldest),
+            phase => {
+                self.phase = phase;
+                return true;
+            }
+        };
+        match outcome {
+            Ok(mut records) => {
+                records.retain(|record| record.offset < oldest);
+                let publications: Vec<_> = records.iter().filter_map(Publication::from_record).collect();
+                self.log.remember(&publications, &context.config.history);
+                let oldest = records.first().map_or(1, |record| record.offset);
+                self.remember(parked, oldest, context);
+                true
+            }
+            Err(error) => {
+                give_up(parked, &error, context);
+                false
+            }
+        }
+    }
+
+    fn ask_what_is_there(&self, context: &mut Context<'_>) {
+        // What is under way when something goes wrong has to be among what is loaded.
+        let limit = LOADED_AT_ONCE.max(context.config.limits.write_group);
         let operation = Operation::Load { channel: self.channel.clone(), limit };
         context.ask_store(operation, Purpose::Load(self.channel.clone()));
     }
@@ -297,6 +350,16 @@ impl Room {
             let (channel, publications) = (self.channel.clone(), publications.clone());
             context.tell(shard, Message::Published { channel, publications });
         }
+    }
+}
+
+/// Publications that are loaded into memory with one question.
+const LOADED_AT_ONCE: usize = 128;
+
+fn give_up(parked: VecDeque<(Asker, Question)>, error: &StoreError, context: &mut Context<'_>) {
+    context.counters.store_failures_total += 1;
+    for (asker, _) in parked {
+        context.answer(asker, Err(Error::store(error)));
     }
 }
 

@@ -280,7 +280,9 @@ impl Room {
         let error = Error::new(codes::INTERNAL, "the room has lost what it had: load it anew");
         self.refuse_waiting(&error, context);
         match found {
-            Some(found) => self.adopt(found, context),
+            Some(found) => {
+                self.adopt(found, context);
+            }
             None => {
                 self.stored = false;
                 self.epoch = crate::store::Epoch::random(context.random);
