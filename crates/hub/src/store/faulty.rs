@@ -22,6 +22,8 @@ use super::{Place, StoreError};
 const SECTOR: usize = 512;
 /// Sectors that the reserve takes up.
 const RESERVE: usize = 256;
+/// Sectors that must be free beside it before it is laid by.
+const HEADROOM: usize = 64;
 
 /// A disk with one file on it. Clones are the same disk.
 #[derive(Clone, Debug)]
@@ -170,7 +172,7 @@ impl Place for Disk {
         if !state.powered {
             return Err(no_power().into());
         }
-        if !state.reserve && state.used() + RESERVE > state.capacity {
+        if !state.reserve && state.used() + RESERVE + HEADROOM > state.capacity {
             return Err(no_space().into());
         }
         state.reserve = true;

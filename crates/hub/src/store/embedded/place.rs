@@ -64,6 +64,9 @@ const LOCK_FILE: &str = "lock";
 const RESERVE_FILE: &str = "reserve";
 /// Bytes laid by for the repair of a store on a full disk. The repair writes a few pages.
 const RESERVE: usize = 4 << 20;
+/// Bytes that must be free beside the reserve before it is laid by again. Without them the next commit would fail too,
+/// only at more cost.
+const HEADROOM: u64 = 1 << 20;
 
 impl Directory {
     /// Opens the directory at `path`, and makes it when it is not there: for its owner only.
@@ -127,6 +130,12 @@ impl Place for Directory {
         if std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() == RESERVE as u64) {
             return Ok(());
         }
+        let needed = RESERVE as u64 + HEADROOM;
+        if let Some(free) = free_bytes(&self.path).filter(|free| *free < needed) {
+            let text =
+                format!("{} KiB are free where {} is, and {} needed", free >> 10, self.name(), needed >> 10);
+            return Err(StoreError::Full(text.into()));
+        }
         let laid = own_file().truncate(true).open(&path).and_then(|mut file| {
             // Not zeros only: a file system that compresses would lay by nothing.
             let mut block = vec![0; RESERVE];
@@ -168,6 +177,20 @@ fn make_directory(path: &Path) -> io::Result<()> {
 /// A file is there for sure only when its directory is synced too.
 fn sync_directory(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
+/// What we may still write to the file system under `path`, as far as it says.
+fn free_bytes(path: &Path) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        let system = rustix::fs::statvfs(path).ok()?;
+        system.f_bavail.checked_mul(system.f_frsize)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
 }
 
 /// Opens or makes a file that only its owner can read.
