@@ -82,6 +82,7 @@ pub(crate) fn add(sum: &mut Counters, shard: Counters) {
         subscriptions,
         rooms,
         members,
+        history_bytes,
         waiting,
         pending,
         sessions_total,
@@ -103,6 +104,7 @@ pub(crate) fn add(sum: &mut Counters, shard: Counters) {
     sum.subscriptions += subscriptions;
     sum.rooms += rooms;
     sum.members += members;
+    sum.history_bytes += history_bytes;
     sum.waiting += waiting;
     sum.pending += pending;
     sum.sessions_total += sessions_total;
@@ -145,6 +147,11 @@ impl Collector for Snapshot {
         write.gauge("subscriptions", "Rooms that clients are in, summed over clients", hub.subscriptions)?;
         write.gauge("rooms", "Rooms in memory", hub.rooms)?;
         write.gauge("room_members", "Clients in rooms, summed over rooms", hub.members)?;
+        write.gauge(
+            "history_bytes",
+            "Bytes of publications and ids that rooms have in memory, about",
+            hub.history_bytes,
+        )?;
         write.gauge("publications_waiting", "Publications that wait for the store", hub.waiting)?;
         write.gauge("commands_pending", "Commands that wait for a room or the store", hub.pending)?;
         write.counter("received_bytes", "Bytes of clients' messages", hub.received_bytes_total)?;
