@@ -290,6 +290,40 @@ fn what_was_acknowledged_outlives_every_power_failure() {
 }
 
 #[test]
+fn who_has_not_read_for_a_while_gets_all_of_it_at_once() {
+    const LONG: usize = 20;
+    let lab = Lab::new(1);
+    let served = Served::new(&lab, 1, Box::new(Memory::new()));
+    let (ann, _) = Person::new(&lab, "ann", 2);
+    let machine = lab.machine("bob", [10, 0, 0, 3].into(), 1);
+    let config = Config { events: 1, ..Config::new(&format!("ws://{SERVER}")).expect("an address") };
+    let (bob, mut events) = Client::start(machine.host(), config);
+    lab.block_on(async {
+        bob.subscribe("lobby").await.expect("anybody is let in");
+        // More than the network holds, and less than makes a client a slow one.
+        let text = "x".repeat(60_000);
+        for _ in 0..LONG {
+            ann.client.publish("lobby", &text).await.expect("published");
+        }
+    });
+    lab.run_for(Duration::from_secs(5));
+    let resumed = lab.now();
+    lab.block_on(async {
+        let mut got = 0;
+        while got < LONG {
+            match events.next().await.expect("the client lives") {
+                Event::Publication { .. } => got += 1,
+                Event::Disconnected { reason, .. } => panic!("{reason}"),
+                _ => {}
+            }
+        }
+    });
+    let took = lab.now().since(resumed);
+    assert!(took < Duration::from_secs(1), "the rest came after {took:?}");
+    served.stop();
+}
+
+#[test]
 #[allow(clippy::disallowed_methods, reason = "the real clock is what the virtual one is measured against")]
 fn an_hour_passes_in_no_time() {
     let started = std::time::Instant::now();

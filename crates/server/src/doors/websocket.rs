@@ -27,21 +27,26 @@ struct Door<H: Host>(Seat<H>);
 impl<H: Host> Door<H> {
     fn poll(&mut self, socket: &mut WebSocket<H::Connection, H>, context: &mut Context<'_>) -> Poll<End> {
         self.0.outbox.register(context);
+        // The closing moment needs no special care: from then on the queue takes nothing, and receiving goes on until the
+        // peer has answered.
+        self.carry(socket.outbox());
         loop {
-            // The closing moment needs no special care: from then on the queue takes nothing, and receiving goes on
-            // until the peer has answered.
-            let queued = self.carry(socket.outbox());
             match socket.poll_receive(context, self) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(end)) => return Poll::Ready(end),
-                // All that was queued is written by now, or the connection takes no more and will wake us.
-                Poll::Pending if !queued || socket.queued_bytes() >= QUEUED => return Poll::Pending,
-                Poll::Pending => {}
+                Poll::Pending => {
+                    // What was queued has been written by now, so that there may be room for more; or the connection
+                    // takes no more, and will wake us.
+                    if !self.carry(socket.outbox()) {
+                        return Poll::Pending;
+                    }
+                }
             }
         }
     }
 
-    /// Takes what waits for the session to the connection's queue, as far as that has room. False when nothing waited.
+    /// Takes what waits for the session to the connection's queue, as far as that has room. False when nothing was
+    /// taken.
     fn carry(&self, out: &mut Outbox) -> bool {
         let mut carried = false;
         while out.queued_bytes() < QUEUED && !out.is_closing() {
