@@ -71,6 +71,7 @@ impl Header {
     /// can be checked on the bytes that are there is checked, so that a faulty peer hears of it as early as can be.
     ///
     /// `receiver` is our role; `rsv1_allowed` whether an extension gives RSV1 a meaning.
+    #[inline(always)]
     pub(crate) fn parse(
         bytes: &[u8],
         receiver: Role,
@@ -130,9 +131,9 @@ impl Header {
             short => (u64::from(short), 2),
         };
         let mask = if masked {
-            let Some(&[a, b, c, d]) = bytes.get(at..at + 4) else { return Ok(None) };
+            let Some(&mask) = bytes[at..].first_chunk() else { return Ok(None) };
             at += 4;
-            Some([a, b, c, d])
+            Some(mask)
         } else {
             None
         };
@@ -140,35 +141,24 @@ impl Header {
     }
 
     /// Appends the header to `out`.
+    #[inline]
     pub(crate) fn emit(&self, out: &mut Vec<u8>) {
-        let (bytes, len) = self.encode();
-        out.extend_from_slice(&bytes[..len]);
-    }
-
-    /// The header's bytes, and how many of them there are.
-    pub(crate) fn encode(&self) -> ([u8; MAX_HEADER_LEN], usize) {
-        let mut bytes = [0; MAX_HEADER_LEN];
-        bytes[0] = u8::from(self.fin) << 7 | u8::from(self.rsv1) << 6 | self.opcode.nibble();
-        bytes[1] = u8::from(self.mask.is_some()) << 7;
-        let mut at = 2;
+        let first = u8::from(self.fin) << 7 | u8::from(self.rsv1) << 6 | self.opcode.nibble();
+        let mask_bit = u8::from(self.mask.is_some()) << 7;
         match self.len {
-            len @ 0..126 => bytes[1] |= len as u8,
+            len @ 0..126 => out.extend_from_slice(&[first, mask_bit | len as u8]),
             len @ 126..65_536 => {
-                bytes[1] |= 126;
-                bytes[2..4].copy_from_slice(&(len as u16).to_be_bytes());
-                at = 4;
+                let [high, low] = (len as u16).to_be_bytes();
+                out.extend_from_slice(&[first, mask_bit | 126, high, low]);
             }
             len => {
-                bytes[1] |= 127;
-                bytes[2..10].copy_from_slice(&len.to_be_bytes());
-                at = 10;
+                out.extend_from_slice(&[first, mask_bit | 127]);
+                out.extend_from_slice(&len.to_be_bytes());
             }
         }
         if let Some(mask) = self.mask {
-            bytes[at..at + 4].copy_from_slice(&mask);
-            at += 4;
+            out.extend_from_slice(&mask);
         }
-        (bytes, at)
     }
 }
 

@@ -172,20 +172,22 @@ impl Inbox {
     }
 
     /// The next header, and how many of `bytes` it took; `None` when all of them were taken and it is not whole yet.
+    #[inline(always)]
     fn header(&mut self, bytes: &[u8]) -> Result<Option<(Header, usize)>, Fault> {
-        let rsv1_allowed = self.decompressor.is_some();
-        if self.begun_len == 0 {
-            let parsed = Header::parse(bytes, self.role, rsv1_allowed)?;
-            if parsed.is_none() {
-                self.begun[..bytes.len()].copy_from_slice(bytes);
-                self.begun_len = bytes.len() as u8;
-            }
-            return Ok(parsed);
+        if self.begun_len == 0
+            && let Some(whole) = Header::parse(bytes, self.role, self.decompressor.is_some())?
+        {
+            return Ok(Some(whole));
         }
+        self.header_in_pieces(bytes)
+    }
+
+    #[cold]
+    fn header_in_pieces(&mut self, bytes: &[u8]) -> Result<Option<(Header, usize)>, Fault> {
         let had = usize::from(self.begun_len);
         let more = bytes.len().min(MAX_HEADER_LEN - had);
         self.begun[had..had + more].copy_from_slice(&bytes[..more]);
-        match Header::parse(&self.begun[..had + more], self.role, rsv1_allowed)? {
+        match Header::parse(&self.begun[..had + more], self.role, self.decompressor.is_some())? {
             Some((header, len)) => {
                 self.begun_len = 0;
                 Ok(Some((header, len - had)))
@@ -198,6 +200,7 @@ impl Inbox {
     }
 
     /// Checks what can be checked before any payload comes.
+    #[inline]
     fn begin<H>(&mut self, header: &Header, around: &Surroundings<'_, H>) -> Result<Frame, Fault> {
         let &Header { fin, rsv1, opcode, mask, len } = header;
         let limits = around.limits;
@@ -312,15 +315,15 @@ impl Inbox {
         Ok(())
     }
 
-    /// Makes room for `more` bytes, and for the `left` that this frame still has once enough of it has come that the
-    /// claim costs its sender something.
+    /// Makes room for `more` bytes, and for all that are `left` of this frame once a sixteenth has come: a claim alone
+    /// gets its sender no memory.
     fn make_room(&mut self, more: usize, left: u64) {
         let (len, capacity) = (self.assembled.len(), self.assembled.capacity());
         if len + more <= capacity {
             return;
         }
         let whole = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(more);
-        if whole <= 3 * (len + more) {
+        if whole <= 16 * (len + more) {
             self.assembled.reserve_exact(whole);
         } else {
             self.assembled.reserve(more);

@@ -139,6 +139,9 @@ impl Outbox {
 
     /// Bytes that wait to be sent, frame headers included.
     pub fn queued_bytes(&self) -> usize {
+        if self.control.is_empty() {
+            return self.unsent;
+        }
         let control: usize = self.control.iter().map(|control| control.frame.len()).sum();
         self.unsent + control - self.control_sent
     }
@@ -197,6 +200,11 @@ impl Outbox {
 
     /// Fills `slices` with what is to be written next and says how many it filled.
     pub(super) fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        if self.control.is_empty() && self.shared.is_empty() && self.unsent > 0 {
+            let Some(first) = slices.first_mut() else { return 0 };
+            *first = IoSlice::new(&self.copied[self.copied_sent..]);
+            return 1;
+        }
         let mut filled = 0;
         let mut push = |bytes: &'a [u8]| {
             if filled < slices.len() && !bytes.is_empty() {
@@ -294,29 +302,28 @@ impl Outbox {
     }
 
     /// Queues the message compressed, where that was agreed and is worth it.
+    #[inline]
     fn compress(&mut self, kind: Kind, payload: &[u8]) -> bool {
+        self.deflate.is_some() && self.compress_if_worth_it(kind, payload)
+    }
+
+    fn compress_if_worth_it(&mut self, kind: Kind, payload: &[u8]) -> bool {
         let Some(deflate) = self.deflate.as_mut().filter(|deflate| payload.len() >= deflate.agreed.threshold)
         else {
             return false;
         };
-        // It is compressed to where it is sent from, behind room for what will most likely be its header.
+        // It is compressed to where it is sent from, and its header, whose length only shows then, is turned to the front.
         let start = self.copied.len();
-        let mask_len = if self.role == Role::Client { 4 } else { 0 };
-        let room = mask_len + if payload.len() < 1024 { 2 } else { 4 };
-        self.copied.resize(start + room, 0);
         deflate.compressor.compress(payload, &mut self.copied);
-        let len = (self.copied.len() - start - room) as u64;
+        let len = (self.copied.len() - start) as u64;
         let mask = self.key();
-        let (header, header_len) =
-            Header { fin: true, rsv1: true, opcode: Opcode::of(kind), mask, len }.encode();
-        if header_len == room {
-            self.copied[start..start + room].copy_from_slice(&header[..room]);
-        } else {
-            self.copied.splice(start..start + room, header[..header_len].iter().copied());
-        }
         if let Some(key) = mask {
-            mask::apply(key, 0, &mut self.copied[start + header_len..]);
+            mask::apply(key, 0, &mut self.copied[start..]);
         }
+        let payload_end = self.copied.len();
+        Header { fin: true, rsv1: true, opcode: Opcode::of(kind), mask, len }.emit(&mut self.copied);
+        let header_len = self.copied.len() - payload_end;
+        self.copied[start..].rotate_right(header_len);
         self.note_copied(start);
         true
     }

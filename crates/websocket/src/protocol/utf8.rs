@@ -1,5 +1,8 @@
 //! Checking UTF-8 that comes in pieces cut anywhere, failing at the first byte that cannot be right.
 
+/// Up to this many bytes a look for ASCII is worth it before the vector code is set up.
+const SHORT: usize = 256;
+
 /// The checker's memory: the beginning of a character whose end has not come yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Utf8 {
@@ -24,6 +27,9 @@ impl Utf8 {
                 Err(error) if error.error_len().is_none() => {}
                 Err(_) => return Err(Invalid),
             }
+        }
+        if bytes.len() <= SHORT && bytes.is_ascii() {
+            return Ok(());
         }
         match simdutf8::compat::from_utf8(bytes) {
             Ok(_) => Ok(()),

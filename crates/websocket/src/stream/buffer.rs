@@ -8,7 +8,7 @@ use crate::protocol::Scratch;
 const RECEIVE_LEN: usize = 64 << 10;
 
 /// The most that a thread keeps in each of its scratch buffers, in bytes.
-const SCRATCH_LEN: usize = 256 << 10;
+const SCRATCH_LEN: usize = 2 << 20;
 
 /// A receive buffer, and what [`Protocol::lend`](crate::protocol::Protocol::lend) takes: out of the thread while a
 /// batch of input is handled.
