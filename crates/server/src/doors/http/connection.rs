@@ -65,9 +65,10 @@ pub(crate) async fn serve<H: Host>(
     }
 }
 
-/// The code that the connection was closed with, bounded to those that there are names for.
+/// The code that the connection was closed with; zero for none.
 fn code(end: &End) -> u16 {
     match end {
+        // A client may choose among thousands, and each would be a line of the metrics for ever: 4999 is any without a name.
         End::ClosedByPeer { code: Some(code), .. } if code.name().is_none() => 4999,
         End::ClosedByPeer { code, .. } | End::ClosedByUs { code, .. } => code.map_or(0, |code| code.0),
         End::Fault(fault) => fault.code().0,
