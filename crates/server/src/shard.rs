@@ -37,7 +37,6 @@ struct Inner<H: Host> {
     host: H,
     core: Mutex<Core>,
     addresses: Vec<Address>,
-    store: StoreLine,
     /// Rung when the hub's next deadline moved forward.
     sooner: Notify,
     slow: AtomicU64,
@@ -46,6 +45,8 @@ struct Inner<H: Host> {
 
 struct Core {
     hub: Hub,
+    /// Until the shard's end: the store closes when nobody is left to ask it.
+    store: Option<StoreLine>,
     sessions: Sessions,
     calls: BTreeMap<u64, oneshot::Sender<api::Reply>>,
     next_ticket: u64,
@@ -71,6 +72,7 @@ impl<H: Host> Shard<H> {
     ) -> Self {
         let core = Core {
             hub,
+            store: Some(store),
             sessions: Sessions::default(),
             calls: BTreeMap::new(),
             next_ticket: 0,
@@ -81,7 +83,6 @@ impl<H: Host> Shard<H> {
             host,
             core: Mutex::new(core),
             addresses,
-            store,
             sooner: Notify::new(),
             slow: AtomicU64::new(0),
             session_bytes,
@@ -109,6 +110,11 @@ impl<H: Host> Shard<H> {
         for outbox in self.lock().sessions.all() {
             outbox.close(ending);
         }
+    }
+
+    /// Asks nothing more of the store. Clients that did not say goodbye in time may still be there, and hear no more.
+    pub(crate) fn hang_up(&self) {
+        self.lock().store = None;
     }
 
     /// Has the hub answer a request of the HTTP API. `None` when it did not in time.
@@ -190,11 +196,13 @@ impl<H: Host> Shard<H> {
                         }
                     }
                     Output::Shard { to, message } => {
-                        self.0.addresses[to].post(self.0.host.shard().index, message);
+                        self.0.addresses[to].post(self.index(), message);
                     }
                     Output::Store { request } => {
-                        if let Err(request) = self.0.store.ask(self.0.host.shard().index, request) {
-                            refused.push(request.ticket);
+                        let ticket = request.ticket;
+                        let asked = core.store.as_ref().map(|store| store.ask(self.index(), request));
+                        if !matches!(asked, Some(Ok(()))) {
+                            refused.push(ticket);
                         }
                     }
                     Output::Api { ticket, reply } => {
@@ -224,6 +232,10 @@ impl<H: Host> Shard<H> {
         {
             self.0.slow.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    fn index(&self) -> usize {
+        self.0.host.shard().index
     }
 
     fn arm(&self) -> Option<Instant> {

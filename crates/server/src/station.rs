@@ -160,7 +160,7 @@ impl Station {
         let _ = host::timeout_at(&host, deadline, common.connections.none_open()).await;
         time.abort();
         mail.abort();
-        drop(shard);
+        shard.hang_up();
         if let Some(keeper) = keeper {
             // What was handed to the store before the end is still written.
             let _ = host::timeout_at(&host, deadline + common.config.shutdown_grace, keeper).await;

@@ -26,6 +26,10 @@ struct Asked {
     request: store::Request,
 }
 
+/// Too many requests wait for the store.
+#[derive(Debug)]
+pub(crate) struct Busy;
+
 /// The other end of every [`StoreLine`].
 #[derive(Debug)]
 pub(crate) struct StoreDesk(mpsc::Receiver<Asked>);
@@ -36,9 +40,9 @@ pub(crate) fn line() -> (StoreLine, StoreDesk) {
 }
 
 impl StoreLine {
-    /// Asks the store on behalf of shard `by`. Gives the request back when too many wait.
-    pub(crate) fn ask(&self, by: usize, request: store::Request) -> Result<(), store::Request> {
-        self.0.try_send(Asked { by, request }).map_err(|error| error.into_inner().request)
+    /// Asks the store on behalf of shard `by`, unless too many wait.
+    pub(crate) fn ask(&self, by: usize, request: store::Request) -> Result<(), Busy> {
+        self.0.try_send(Asked { by, request }).map_err(|_| Busy)
     }
 }
 
