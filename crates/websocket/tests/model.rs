@@ -285,7 +285,7 @@ proptest! {
             if outcome.is_ok() {
                 data.push_back(payload(len));
             }
-            prop_assert!(protocol.queued_bytes() <= 200_000 + 6 * 131);
+            prop_assert!(protocol.queued_bytes() <= 200_000 + 20 * 131);
         }
         written.extend(drain(&mut protocol));
         prop_assert_eq!(protocol.queued_bytes(), 0);

@@ -18,13 +18,18 @@ const SHARE_FROM: usize = 4 << 10;
 /// The consumed start of the copied bytes is cut off when it is longer than this, and longer than what is left.
 const COMPACT_FROM: usize = 64 << 10;
 
+/// Pongs that may wait to be sent.
+const WAITING_PONGS: usize = 16;
+
 /// Longest reason of a close frame: a control frame's payload less the code.
 const MAX_REASON_LEN: usize = MAX_CONTROL_LEN - 2;
 
 /// The frames that wait to be sent, in order, bounded by [`Limits::queued_bytes`].
 ///
 /// Small messages are copied behind one another, so that everything sent while a batch of input is handled leaves in
-/// one write. Pings and pongs overtake data at the next frame's beginning, and of each kind only the newest waits.
+/// one write. Pings and pongs overtake data at the next frame's beginning. Of pings
+/// only the newest waits, of pongs a few more: a pong may answer for the pings before (RFC 6455, section 5.5.3), but
+/// peers that count them are easily pleased.
 pub struct Outbox {
     role: Role,
     limits: Arc<Limits>,
@@ -414,9 +419,11 @@ impl Outbox {
         if let Some(key) = mask {
             mask::apply(key, 0, &mut frame[start..]);
         }
-        let replaceable = usize::from(self.control_sent > 0);
-        match self.control.iter_mut().skip(replaceable).find(|control| control.opcode == opcode) {
-            Some(waiting) => waiting.frame = frame,
+        let most = if opcode == Opcode::Pong { WAITING_PONGS } else { 1 };
+        let begun = usize::from(self.control_sent > 0);
+        let mut waiting = self.control.iter_mut().skip(begun).filter(|control| control.opcode == opcode);
+        match waiting.nth(most - 1) {
+            Some(newest) => newest.frame = frame,
             None => self.control.push(Control { opcode, frame }),
         }
     }
