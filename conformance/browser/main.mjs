@@ -7,10 +7,7 @@ import { World } from "./world.mjs";
 const words = process.argv.slice(2);
 const began = Date.now();
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: process.getuid?.() === 0 ? ["--no-sandbox"] : [],
-});
+const browser = await launch();
 
 if (words.includes("--pictures")) {
   await World.with(browser, (await import("./pictures.mjs")).take);
@@ -41,6 +38,17 @@ console.log(`${chosen.length} cases in ${Math.round((Date.now() - began) / 1000)
 console.log(`${passed} passed, ${failed} failed`);
 // Nothing judged is not a pass.
 process.exit(failed > 0 || passed === 0 ? 1 : 0);
+
+async function launch() {
+  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+  try {
+    return await chromium.launch({ executablePath, args: process.getuid?.() === 0 ? ["--no-sandbox"] : [] });
+  } catch (error) {
+    console.log(`cannot start ${executablePath}: install it (apt-get install chromium), or set CHROMIUM\n${indent(error.message)}`);
+    console.log("0 passed, 0 failed");
+    process.exit(2);
+  }
+}
 
 function indent(text) {
   return text.replace(/^/gmu, "        ");

@@ -32,6 +32,9 @@ export class Server {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#child = child;
+    const end = () => child.kill("SIGKILL");
+    process.once("exit", end);
+    child.once("exit", () => process.off("exit", end));
     const ended = new Promise((resolve) => child.on("exit", resolve).on("error", resolve));
     this.ended = ended;
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes) => (this.#said = (this.#said + bytes).slice(-4_000)));
