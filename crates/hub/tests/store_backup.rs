@@ -9,7 +9,7 @@ fn filled(seed: u64) -> Memory {
     let mut luck = random(seed, 5);
     let mut store = Memory::new();
     for _ in 0..60 {
-        let group = writes(&mut luck, &store);
+        let group = writes(&mut luck, &mut store);
         store.commit(&group).unwrap();
     }
     store

@@ -74,17 +74,18 @@ fn work(
     model: &mut Memory,
     tally: &mut Tally,
 ) -> Memory {
-    loop {
+    for _ in 0..1_000 {
         let group = writes(luck, model);
-        let mut after = model.clone();
-        after.commit(&group).unwrap();
         if store.commit(&group).is_err() {
             assert!(!disk.is_powered(), "seed {seed}: a commit failed with the power on");
+            let mut after = model.clone();
+            after.commit(&group).unwrap();
             return after;
         }
-        *model = after;
+        model.commit(&group).unwrap();
         tally.commits += 1;
     }
+    panic!("seed {seed}: commits do not reach the disk");
 }
 
 #[derive(Debug, Default)]

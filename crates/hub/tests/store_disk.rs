@@ -19,7 +19,7 @@ fn it_is_found_again_as_it_was_and_behaves_as_memory_does() {
         let mut store = Embedded::open(&path).unwrap();
         assert!(dump(&mut store).unwrap() == dump(&mut model).unwrap());
         for _ in 0..25 {
-            let mut group = writes(&mut luck, &model);
+            let mut group = writes(&mut luck, &mut model);
             if luck.below(4) == 0 {
                 // One that does not fit: all of the group is refused.
                 group.push(group[luck.below(group.len() as u64) as usize].clone());

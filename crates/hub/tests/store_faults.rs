@@ -26,11 +26,9 @@ fn a_failed_operation_fails_its_commit_and_the_store_goes_on() {
                     _ => disk.fail_after(luck.below(40), fault),
                 }
             }
-            let group = writes(&mut luck, &model);
-            let mut after = model.clone();
-            after.commit(&group).unwrap();
+            let group = writes(&mut luck, &mut model);
             match store.commit(&group) {
-                Ok(()) => model = after,
+                Ok(()) => model.commit(&group).unwrap(),
                 Err(error) => {
                     failures += 1;
                     assert!(matches!(error, StoreError::Io(..)), "seed {seed}: {error}");
@@ -66,7 +64,7 @@ fn a_full_disk_refuses_and_can_still_be_read() {
             disk.set_capacity(disk.used() + luck.below(60_000));
             let mut refusals = 0;
             while refusals < 3 {
-                let group = writes(&mut luck, &model);
+                let group = writes(&mut luck, &mut model);
                 match store.commit(&group) {
                     Ok(()) => model.commit(&group).unwrap(),
                     Err(StoreError::Full(_)) => {
@@ -86,7 +84,7 @@ fn a_full_disk_refuses_and_can_still_be_read() {
                 assert!(dump(&mut store).unwrap() == dump(&mut model).unwrap(), "seed {seed}");
             }
             disk.set_capacity(u64::MAX);
-            let group = writes(&mut luck, &model);
+            let group = writes(&mut luck, &mut model);
             store.commit(&group).unwrap_or_else(|error| panic!("seed {seed}: there is space again: {error}"));
             model.commit(&group).unwrap();
         }

@@ -21,28 +21,38 @@ pub(crate) fn dump(store: &mut dyn Store) -> Result<Vec<(String, StoredRoom)>, S
     Ok(rooms)
 }
 
-/// A group of writes that fits `model`, which is left as it is.
-pub(crate) fn writes(random: &mut Random, model: &Memory) -> Vec<Write> {
-    let mut model = model.clone();
+/// A group of writes that fits `model`.
+pub(crate) fn writes(random: &mut Random, model: &mut Memory) -> Vec<Write> {
+    const NAMES: [&str; 4] = ["a", "lobby", "a room with a longer name", "ü"];
+    let mut ends = NAMES.map(|name| model.load(name, 0).unwrap().map(|room| room.offset));
     let mut writes = Vec::new();
     for _ in 0..=random.below(6) {
-        let channel = ["a", "lobby", "a room with a longer name", "ü"][random.below(4) as usize].into();
-        let room = model.load(channel_name(&channel), 0).unwrap();
-        let write = match (room, random.below(40)) {
-            (None, 0) => Write::Restore { channel, epoch: Epoch::random(random), offset: random.below(100) },
-            (None, _) => Write::Create { channel, epoch: Epoch::random(random) },
-            (Some(room), 0..=1) => {
-                let offset = random.below(room.offset + 1);
+        let room = random.below(4) as usize;
+        let (channel, end) = (NAMES[room].into(), &mut ends[room]);
+        writes.push(match (*end, random.below(40)) {
+            (None, 0) => {
+                let offset = random.below(100);
+                *end = Some(offset);
+                Write::Restore { channel, epoch: Epoch::random(random), offset }
+            }
+            (None, _) => {
+                *end = Some(0);
+                Write::Create { channel, epoch: Epoch::random(random) }
+            }
+            (Some(last), 0..=1) => {
+                let offset = random.below(last + 1);
                 Write::Replace { channel, record: Record { offset, body: body(random) } }
             }
-            (Some(room), 2..=3) => Write::Trim { channel, through: random.below(room.offset + 2) },
-            (Some(_), 4) => Write::Remove { channel },
-            (Some(room), _) => {
-                Write::Append { channel, record: Record { offset: room.offset + 1, body: body(random) } }
+            (Some(last), 2..=3) => Write::Trim { channel, through: random.below(last + 2) },
+            (Some(_), 4) => {
+                *end = None;
+                Write::Remove { channel }
             }
-        };
-        model.commit(std::slice::from_ref(&write)).expect("the write fits");
-        writes.push(write);
+            (Some(last), _) => {
+                *end = Some(last + 1);
+                Write::Append { channel, record: Record { offset: last + 1, body: body(random) } }
+            }
+        });
     }
     writes
 }
@@ -53,10 +63,6 @@ pub(crate) fn are_additions(writes: &[Write]) -> bool {
     writes
         .iter()
         .all(|write| matches!(write, Write::Create { .. } | Write::Restore { .. } | Write::Append { .. }))
-}
-
-fn channel_name(channel: &std::sync::Arc<str>) -> &str {
-    channel
 }
 
 fn body(random: &mut Random) -> Bytes {
