@@ -89,3 +89,35 @@ fn a_start_that_was_cut_short_leaves_nothing_that_hinders_the_next() {
     assert!(store.rooms(None, 1).unwrap().is_empty());
     assert!(!directory.path().join("rooms.redb.new").exists());
 }
+
+#[test]
+fn a_file_with_changed_bytes_is_damaged_or_read_but_never_a_panic() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut model, mut luck) = (Memory::new(), random(2, 8));
+    let mut store = Embedded::open(directory.path()).unwrap();
+    for _ in 0..40 {
+        let group = writes(&mut luck, &mut model);
+        store.commit(&group).unwrap();
+        model.commit(&group).unwrap();
+    }
+    drop(store);
+    let file = directory.path().join("rooms.redb");
+    let whole = fs::read(&file).unwrap();
+    let used: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] != 0).collect();
+    let mut noticed = 0;
+    for _ in 0..60 {
+        let mut damaged = whole.clone();
+        for _ in 0..=luck.below(3) {
+            let at = used[luck.below(used.len() as u64) as usize];
+            damaged[at] ^= 1 << luck.below(8);
+        }
+        fs::write(&file, &damaged).unwrap();
+        let found = Embedded::open(directory.path()).and_then(|mut store| {
+            let found = dump(&mut store)?;
+            store.commit(&writes(&mut luck, &mut model))?;
+            Ok(found)
+        });
+        noticed += u32::from(found.is_err());
+    }
+    assert!(noticed > 0);
+}
