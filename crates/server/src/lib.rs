@@ -15,10 +15,11 @@ mod pages;
 mod session;
 mod shard;
 mod shutdown;
+mod signal;
 mod station;
 mod store;
 mod token;
 
 pub use accept::{Connections, accept};
 pub use shutdown::{Shutdown, Trigger};
-pub use station::{Config, Error, Station, stations};
+pub use station::{Config, Error, Listening, Station, stations};

@@ -10,7 +10,6 @@ use std::time::Duration;
 use host::{Host, ListenOptions, Listener};
 use hub::Hub;
 use hub::store::Store;
-use tokio::sync::watch;
 
 use crate::accept::{Connections, accept};
 use crate::doors;
@@ -19,6 +18,7 @@ use crate::metrics::Counts;
 use crate::session::Ending;
 use crate::shard::{Observed, Shard};
 use crate::shutdown::Shutdown;
+use crate::signal::Signal;
 use crate::store::{self, StoreDesk, StoreLine};
 use crate::token::TokenSecret;
 
@@ -98,7 +98,14 @@ pub(crate) struct Common {
     addresses: Vec<Address>,
     /// Weak, so that a shard ends when its last task does.
     shards: Vec<OnceLock<Weak<dyn Observed>>>,
-    listening: watch::Sender<Option<Vec<SocketAddr>>>,
+    listening: Arc<Listening>,
+}
+
+/// Where a server listens, once that is settled.
+#[derive(Default)]
+pub struct Listening {
+    addresses: OnceLock<Vec<SocketAddr>>,
+    settled: Signal,
 }
 
 /// A server over `shards` shards that keeps its rooms in `store`.
@@ -109,7 +116,7 @@ pub fn stations(config: Config, store: Box<dyn Store>, shards: usize) -> Vec<Sta
         connections: Connections::limited_to(config.max_connections),
         shards: addresses.iter().map(|_| OnceLock::new()).collect(),
         counts: Arc::default(),
-        listening: watch::channel(None).0,
+        listening: Arc::default(),
         addresses,
         config,
     });
@@ -122,8 +129,8 @@ pub fn stations(config: Config, store: Box<dyn Store>, shards: usize) -> Vec<Sta
 
 impl Station {
     /// Tells where the server listens, once it does.
-    pub fn listening(&self) -> watch::Receiver<Option<Vec<SocketAddr>>> {
-        self.common.listening.subscribe()
+    pub fn listening(&self) -> Arc<Listening> {
+        self.common.listening.clone()
     }
 
     /// Serves on `host` until `shutdown`, then has every client say goodbye, for at most
@@ -169,6 +176,21 @@ impl Station {
     }
 }
 
+impl Listening {
+    /// The addresses, in the order of [`Config::listen`]. Waits until the first shard listens, and gives none when it
+    /// could not.
+    pub async fn addresses(&self) -> &[SocketAddr] {
+        self.settled.raised().await;
+        self.addresses.get().map_or(&[], Vec::as_slice)
+    }
+
+    fn settle(&self, addresses: Vec<SocketAddr>) {
+        // The first word counts, and there is one.
+        let _ = self.addresses.set(addresses);
+        self.settled.raise();
+    }
+}
+
 impl Common {
     /// What each shard has counted.
     pub(crate) fn observed(&self) -> impl Iterator<Item = Arc<dyn Observed>> {
@@ -199,14 +221,8 @@ async fn serve<H: Host>(shard: &Shard<H>, common: &Arc<Common>, shutdown: &Shutd
 /// Listens at every address. The first shard settles ports that the network chooses, and the others follow.
 async fn listen<H: Host>(host: &H, common: &Common) -> Result<Vec<H::Listener>, Error> {
     let first = host.shard().index == 0;
-    let addresses = if first {
-        common.config.listen.clone()
-    } else {
-        let mut listening = common.listening.subscribe();
-        // An error would mean that the sender is gone, which `common` holds.
-        let settled = listening.wait_for(Option::is_some).await;
-        settled.ok().and_then(|addresses| addresses.clone()).unwrap_or_default()
-    };
+    let addresses =
+        if first { common.config.listen.clone() } else { common.listening.addresses().await.to_vec() };
     let options = ListenOptions { shared: host.shard().count > 1, ..ListenOptions::default() };
     let mut listeners = Vec::with_capacity(addresses.len());
     for address in addresses {
@@ -219,7 +235,7 @@ async fn listen<H: Host>(host: &H, common: &Common) -> Result<Vec<H::Listener>, 
             Err(error) => {
                 if first {
                     // The others wait for addresses that will not come.
-                    common.listening.send_replace(Some(Vec::new()));
+                    common.listening.settle(Vec::new());
                 }
                 return Err(error);
             }
@@ -227,7 +243,7 @@ async fn listen<H: Host>(host: &H, common: &Common) -> Result<Vec<H::Listener>, 
     }
     if first {
         let bound = listeners.iter().map(Listener::local_address).collect();
-        common.listening.send_replace(Some(bound));
+        common.listening.settle(bound);
     }
     Ok(listeners)
 }

@@ -25,10 +25,10 @@ where
         let (trigger, shutdown) = Shutdown::new();
         let config = Config { listen: vec!["127.0.0.1:0".parse().unwrap()], ..config.clone() };
         let station = stations(config, Box::new(Memory::new()), 1).remove(0);
-        let mut listening = station.listening();
+        let listening = station.listening();
         let serving = host.clone();
         let task = host.spawn(async move { station.serve(serving, shutdown).await.expect("it listens") });
-        let address = listening.wait_for(Option::is_some).await.unwrap().as_ref().unwrap()[0];
+        let address = listening.addresses().await[0];
         let deadline = host.now() + Duration::from_secs(10);
         let outcome = timeout_at(&host, deadline, visit(host.clone(), address)).await.expect("in time");
         trigger.pull();

@@ -78,26 +78,24 @@ async fn attend(
     grace: std::time::Duration,
 ) -> Result<(), Error> {
     let mut signals = ShutdownSignals::watch()?;
-    let mut listening = station.listening();
+    let listening = station.listening();
     let mut serving = std::pin::pin!(station.serve(host, shutdown));
     tokio::select! {
         biased;
-        served = &mut serving => {
-            return Ok(served?);
-        }
-        addresses = listening.wait_for(|addresses| addresses.as_ref().is_some_and(|all| !all.is_empty())) => {
-            let addresses = addresses.ok().and_then(|addresses| addresses.clone()).unwrap_or_default();
-            banner::greet(&addresses, settings);
-            if let Err(error) = kernel::notify_ready() {
-                tracing::warn!(%error, "the service manager does not listen");
+        served = &mut serving => return Ok(served?),
+        addresses = listening.addresses() => {
+            // None where listening failed, which serving tells in a moment.
+            if !addresses.is_empty() {
+                banner::greet(addresses, settings);
+                if let Err(error) = kernel::notify_ready() {
+                    tracing::warn!(%error, "the service manager does not listen");
+                }
             }
         }
     }
     tokio::select! {
         biased;
-        served = &mut serving => {
-            return Ok(served?);
-        }
+        served = &mut serving => return Ok(served?),
         _ = signals.next() => {}
     }
     banner::goodbye(grace);
