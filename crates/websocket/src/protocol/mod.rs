@@ -12,6 +12,7 @@ pub(crate) mod frame;
 mod inbox;
 mod mask;
 mod outbox;
+mod queue;
 mod utf8;
 
 use std::io::{self, IoSlice};
@@ -366,5 +367,33 @@ impl Scratch {
                 *buffer = Vec::new();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lent_buffer_does_not_stay_with_a_message_that_is_not_whole() {
+        let mut protocol = Protocol::server(Instant::ORIGIN, Limits::default(), None);
+        let scratch = Scratch { assembled: Vec::with_capacity(100_000), queued: Vec::with_capacity(100_000) };
+        protocol.lend(scratch);
+        let mut half = [0x82, 0x80 | 4, 0, 0, 0, 0, 1, 2];
+        protocol.receive(Instant::ORIGIN, &mut half, &mut |_: Kind, _: &[u8], _: &mut Outbox| {});
+        let mut scratch = protocol.reclaim();
+        assert_eq!((scratch.assembled.capacity(), scratch.queued.capacity()), (100_000, 100_000));
+        scratch.trim(1_000);
+        assert_eq!((scratch.assembled.capacity(), scratch.queued.capacity()), (0, 0));
+
+        let mut whole = Vec::new();
+        let mut handler = |_: Kind, payload: &[u8], _: &mut Outbox| whole.extend_from_slice(payload);
+        protocol.receive(Instant::ORIGIN, &mut [3, 4], &mut handler);
+        assert_eq!(whole, [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn it_is_small() {
+        assert!(size_of::<Protocol>() <= 512, "{}", size_of::<Protocol>());
     }
 }

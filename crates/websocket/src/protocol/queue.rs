@@ -1,0 +1,260 @@
+//! Bytes that wait to be written, frame by frame.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::{Buf, Bytes};
+
+use super::frame::{self, Opcode};
+
+/// The written start of the copied bytes is cut off when it is longer than this, and longer than what is left.
+const COMPACT_FROM: usize = 64 << 10;
+
+/// Whole frames, in order: small ones copied behind one another, so that they leave in one piece, large ones from where
+/// they lie. Pings and pongs overtake data at the next frame's beginning.
+#[derive(Default)]
+pub(super) struct Queue {
+    /// Headers and copied payloads, in order. What was written is cut off lazily.
+    copied: Vec<u8>,
+    /// How much of `copied` was written.
+    copied_written: usize,
+    /// Payloads that are shared, each with the number of unwritten copied bytes between it and the one before it.
+    shared: VecDeque<(usize, Bytes)>,
+    /// Copied bytes behind the last shared payload.
+    copied_last: usize,
+    /// Bytes in `copied` and `shared` that are not written.
+    unwritten: usize,
+    /// Bytes left of the data frame that was written in part: nothing may come between.
+    frame_left: u64,
+    /// Pings and pongs; the first may have been written in part.
+    control: Vec<Control>,
+    /// How much of the first control frame was written.
+    control_written: usize,
+}
+
+struct Control {
+    opcode: Opcode,
+    frame: Vec<u8>,
+}
+
+impl Queue {
+    /// Bytes that wait.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        if self.control.is_empty() {
+            return self.unwritten;
+        }
+        let control: usize = self.control.iter().map(|control| control.frame.len()).sum();
+        self.unwritten + control - self.control_written
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.unwritten == 0 && self.control.is_empty()
+    }
+
+    /// Queues what `write` appends, a header with or without its payload. The second argument is where that begins.
+    #[inline]
+    pub(super) fn copy(&mut self, write: impl FnOnce(&mut Vec<u8>, usize)) {
+        let start = self.copied.len();
+        write(&mut self.copied, start);
+        let more = self.copied.len() - start;
+        self.copied_last += more;
+        self.unwritten += more;
+    }
+
+    /// Queues bytes where they lie: a whole frame, or the payload whose header was copied just before.
+    pub(super) fn share(&mut self, bytes: Bytes) {
+        self.unwritten += bytes.len();
+        self.shared.push_back((std::mem::take(&mut self.copied_last), bytes));
+    }
+
+    /// Queues a control frame, ahead of data. When `most` of its kind wait, the newest of them gives way.
+    pub(super) fn overtake(&mut self, opcode: Opcode, frame: Vec<u8>, most: usize) {
+        let begun = usize::from(self.control_written > 0);
+        let mut waiting = self.control.iter_mut().skip(begun).filter(|control| control.opcode == opcode);
+        match waiting.nth(most - 1) {
+            Some(newest) => newest.frame = frame,
+            None => self.control.push(Control { opcode, frame }),
+        }
+    }
+
+    /// Fills `slices` with what is to be written next and says how many it filled.
+    pub(super) fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        if self.control.is_empty() && self.shared.is_empty() && self.unwritten > 0 {
+            let Some(first) = slices.first_mut() else { return 0 };
+            *first = IoSlice::new(&self.copied[self.copied_written..]);
+            return 1;
+        }
+        let mut filled = 0;
+        let mut push = |bytes: &'a [u8]| {
+            if filled < slices.len() && !bytes.is_empty() {
+                slices[filled] = IoSlice::new(bytes);
+                filled += 1;
+            }
+        };
+        let mut control = self
+            .control
+            .iter()
+            .enumerate()
+            .map(|(index, control)| &control.frame[if index == 0 { self.control_written } else { 0 }..])
+            .peekable();
+        let mut before_control = usize::try_from(self.frame_left).unwrap_or(usize::MAX);
+        for run in self.runs() {
+            let mut run = run;
+            if control.peek().is_some() {
+                let (ahead, behind) = run.split_at(before_control.min(run.len()));
+                push(ahead);
+                before_control -= ahead.len();
+                if behind.is_empty() {
+                    continue;
+                }
+                control.by_ref().for_each(&mut push);
+                run = behind;
+            }
+            push(run);
+        }
+        control.for_each(&mut push);
+        filled
+    }
+
+    /// Takes note that the first `written` bytes of what [`transmit`](Self::transmit) gave were written.
+    pub(super) fn advance(&mut self, written: usize) {
+        let mut left = written;
+        if self.control.is_empty() && left >= self.unwritten {
+            self.forget_data();
+            return;
+        }
+        while left > 0 {
+            if self.frame_left == 0 && !self.control.is_empty() {
+                left -= self.advance_control(left);
+                continue;
+            }
+            let Some(front) = self.runs().next() else { return };
+            let frame_left = if self.frame_left == 0 { frame::own_frame_len(front) } else { self.frame_left };
+            let taken = left.min(front.len()).min(usize::try_from(frame_left).unwrap_or(usize::MAX));
+            self.advance_data(taken);
+            self.frame_left = frame_left - taken as u64;
+            left -= taken;
+        }
+        if self.unwritten == 0 {
+            self.forget_data();
+        } else if self.copied_written > COMPACT_FROM && self.copied_written > self.copied.len() / 2 {
+            self.copied.drain(..self.copied_written);
+            self.copied_written = 0;
+        }
+    }
+
+    /// Lends an empty buffer to copy into, when there is none.
+    pub(super) fn lend(&mut self, buffer: Vec<u8>) {
+        if self.copied.capacity() == 0 {
+            self.copied = buffer;
+        }
+    }
+
+    /// Gives back the lent buffer, or one like it. What little waits in it moves to memory of its own size.
+    pub(super) fn reclaim(&mut self) -> Vec<u8> {
+        if self.unwritten == 0 {
+            return std::mem::take(&mut self.copied);
+        }
+        let unwritten = &self.copied[self.copied_written..];
+        if self.copied.capacity() > 4 * unwritten.len() {
+            let kept = unwritten.to_vec();
+            self.copied_written = 0;
+            let mut lent = std::mem::replace(&mut self.copied, kept);
+            lent.clear();
+            return lent;
+        }
+        Vec::new()
+    }
+
+    /// The unwritten data, in order, in as few pieces as it lies in.
+    fn runs(&self) -> impl Iterator<Item = &[u8]> {
+        let mut at = self.copied_written;
+        let last = &self.copied[self.copied.len() - self.copied_last..];
+        self.shared
+            .iter()
+            .flat_map(move |(copied, shared)| {
+                let before = &self.copied[at..at + copied];
+                at += copied;
+                [before, &shared[..]]
+            })
+            .chain([last])
+            .filter(|run| !run.is_empty())
+    }
+
+    fn advance_data(&mut self, taken: usize) {
+        self.unwritten -= taken;
+        match self.shared.front_mut() {
+            Some((0, bytes)) => {
+                bytes.advance(taken);
+                if bytes.is_empty() {
+                    self.shared.pop_front();
+                }
+            }
+            Some((copied, _)) => {
+                *copied -= taken;
+                self.copied_written += taken;
+            }
+            None => {
+                self.copied_last -= taken;
+                self.copied_written += taken;
+            }
+        }
+    }
+
+    fn advance_control(&mut self, most: usize) -> usize {
+        let left = self.control[0].frame.len() - self.control_written;
+        let taken = most.min(left);
+        if taken < left {
+            self.control_written += taken;
+        } else {
+            self.control_written = 0;
+            self.control.remove(0);
+            if self.control.is_empty() {
+                self.control = Vec::new();
+            }
+        }
+        taken
+    }
+
+    fn forget_data(&mut self) {
+        self.copied.clear();
+        self.copied_written = 0;
+        self.copied_last = 0;
+        self.unwritten = 0;
+        self.frame_left = 0;
+        if self.shared.capacity() > 0 {
+            self.shared = VecDeque::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_queue_holds_no_memory() {
+        let mut queue = Queue::default();
+        queue.lend(Vec::with_capacity(4096));
+        queue.copy(|out, _| out.extend_from_slice(&[0x82, 2, 7, 7, 0x82, 1]));
+        queue.share(Bytes::from_static(b"x"));
+        queue.overtake(Opcode::Pong, vec![0x8A, 0], 1);
+        queue.advance(queue.len());
+        assert!(queue.is_empty());
+        assert_eq!(queue.reclaim().capacity(), 4096);
+        assert_eq!((queue.copied.capacity(), queue.shared.capacity(), queue.control.capacity()), (0, 0, 0));
+    }
+
+    #[test]
+    fn what_is_left_waits_in_memory_of_its_own_size() {
+        let mut queue = Queue::default();
+        queue.lend(Vec::with_capacity(4096));
+        queue.copy(|out, _| out.extend_from_slice(&[0x82, 2, 7, 8]));
+        queue.advance(3);
+        assert_eq!(queue.reclaim().capacity(), 4096);
+        assert_eq!((queue.len(), queue.copied.capacity()), (1, 1));
+        let mut slices = [IoSlice::new(&[])];
+        assert_eq!((queue.transmit(&mut slices), &slices[0][..]), (1, &[8][..]));
+    }
+}
