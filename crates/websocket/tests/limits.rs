@@ -173,9 +173,15 @@ fn a_silent_peer_is_pinged_and_then_given_up() {
     protocol.handle_timeout(at(70_000));
     assert_eq!(protocol.poll_timeout(), Some(at(81_000)));
 
+    // What comes late, but before anybody looked at the clock, still counts.
     protocol.handle_timeout(at(81_000));
     assert_eq!(frames(&drain(&mut protocol)), [(0x80 | PING, vec![])]);
-    protocol.handle_timeout(at(101_000));
+    protocol.receive(at(110_000), &mut masked(0x80 | PONG, b""), &mut recorder);
+    assert_eq!(protocol.end(), None);
+
+    protocol.handle_timeout(at(140_000));
+    assert_eq!(frames(&drain(&mut protocol)), [(0x80 | PING, vec![])]);
+    protocol.handle_timeout(at(160_000));
     assert_eq!(protocol.end(), Some(&End::Timeout(Timeout::Keepalive)));
 }
 

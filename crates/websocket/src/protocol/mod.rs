@@ -135,8 +135,8 @@ impl Protocol {
     /// The result says how many bytes were taken: all of them, unless [`is_choked`](Self::is_choked) became true on the
     /// way. Then the rest must come again, before anything else, once it is false.
     pub fn receive(&mut self, now: Instant, bytes: &mut [u8], handler: &mut impl Handler) -> usize {
-        self.handle_timeout(now);
         self.heard = now;
+        self.handle_timeout(now);
         let len = bytes.len();
         if self.conclusion.is_some() {
             return len;
