@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::driver::{self, Ask, Wish};
-use crate::protocol::{Channel, History, Publish, PublishOnce, Request, Rpc};
+use crate::protocol::{Channel, History, Once, Publish, Request, Rpc};
 use crate::session::{Answer, Subscribed, What};
 use crate::{Config, Error, Event, Info, Json, Page, Position, PresenceStats, Published, SubscribeOptions};
 
@@ -130,11 +130,33 @@ impl<H: Host> Client<H> {
         data: &T,
     ) -> Result<Published, Error> {
         let data = Json::from_value(data)?;
-        let data = Json::from_value(&PublishOnce { id, channel: room, data: &data })?;
-        match self.request(What::PublishOnce, &Request::Rpc(Rpc { method: "publish", data: &data })).await? {
-            Answer::Published(published) => Ok(published),
-            other => Err(unexpected(&other)),
-        }
+        self.once("publish", &Once { id, channel: room, target: None, data: Some(&data) }).await
+    }
+
+    /// Puts `data` in the place of what was published at offset `target`, exactly once. Others see a publication with the
+    /// tag `edits`.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish); refused with code 103 when somebody else published it.
+    pub async fn edit<T: Serialize + ?Sized>(
+        &self,
+        room: &str,
+        target: u64,
+        data: &T,
+    ) -> Result<Published, Error> {
+        let (id, data) = (self.fresh_id(), Json::from_value(data)?);
+        self.once("edit", &Once { id: &id, channel: room, target: Some(target), data: Some(&data) }).await
+    }
+
+    /// Takes back what was published at offset `target`, exactly once. Others see a publication with the tag `deletes`.
+    ///
+    /// # Errors
+    ///
+    /// As [`edit`](Self::edit).
+    pub async fn delete(&self, room: &str, target: u64) -> Result<Published, Error> {
+        let id = self.fresh_id();
+        self.once("delete", &Once { id: &id, channel: room, target: Some(target), data: None }).await
     }
 
     /// Publishes by the protocol's plain command: at most once by this client, which does not repeat it.
@@ -213,6 +235,14 @@ impl<H: Host> Client<H> {
     fn fresh_id(&self) -> String {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         format!("{:016x}{:016x}", ids.next_u64(), ids.next_u64())
+    }
+
+    async fn once(&self, method: &str, argument: &Once<'_>) -> Result<Published, Error> {
+        let data = Json::from_value(argument)?;
+        match self.request(What::PublishOnce, &Request::Rpc(Rpc { method, data: &data })).await? {
+            Answer::Published(published) => Ok(published),
+            other => Err(unexpected(&other)),
+        }
     }
 
     async fn request(&self, what: What, request: &Request<'_>) -> Result<Answer, Error> {

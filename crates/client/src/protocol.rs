@@ -94,12 +94,15 @@ pub(crate) struct Rpc<'a> {
     pub(crate) data: &'a Json,
 }
 
-/// The argument of the RPC `publish`: as the plain command, under an id that makes repeating it harmless.
+/// The argument of the RPCs `publish`, `edit` and `delete`, whose id makes repeating them harmless.
 #[derive(Serialize)]
-pub(crate) struct PublishOnce<'a> {
+pub(crate) struct Once<'a> {
     pub(crate) id: &'a str,
     pub(crate) channel: &'a str,
-    pub(crate) data: &'a Json,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) target: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) data: Option<&'a Json>,
 }
 
 /// A place in a room's stream of publications.
@@ -212,15 +215,18 @@ pub(crate) struct Message {
 /// What somebody published.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Publication {
-    /// Its number in the room, from 1; 0 in a room that keeps no history.
+    /// Its number in the room, from 1; 0 for what is not kept, such as a signal.
     #[serde(default)]
     pub offset: u64,
+    /// When it was published, in milliseconds since 1970; 0 when the server does not say.
+    #[serde(default)]
+    pub time: u64,
     /// What it says.
     pub data: Json,
     /// Who published it, when a connection did.
     #[serde(default)]
     pub info: Option<Info>,
-    /// Small marks beside it, the id of the RPC `publish` among them.
+    /// What the server marks it with: the `id` that it was published under, and whether it `edits` or `deletes` another.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
 }

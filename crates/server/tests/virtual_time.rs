@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use client::{Client, Config, Event, Events, Json, Recovery};
+use client::{Client, Config, Error, Event, Events, HistoryOptions, Json, Recovery};
 use fourwire_server as server;
 use host::{Runtime, Task, sleep};
 use hub::store::faulty::Disk;
@@ -94,7 +94,8 @@ impl Person {
         let machine = lab.machine(name, [10, 0, 0, last].into(), 1);
         let host = machine.host();
         let mut config = Config::new(&format!("ws://{SERVER}")).expect("an address");
-        config.data = Some(Json::from_value(&BTreeMap::from([("name", name)])).expect("JSON"));
+        let key = format!("{name}'s key");
+        config.data = Some(Json::from_value(&BTreeMap::from([("name", name), ("key", &key)])).expect("JSON"));
         // Powerless minutes must not make anybody give up.
         config.request_timeout = Duration::from_secs(3_600);
         let (client, events) = Client::start(host.clone(), config);
@@ -320,6 +321,32 @@ fn who_has_not_read_for_a_while_gets_all_of_it_at_once() {
     });
     let took = lab.now().since(resumed);
     assert!(took < Duration::from_secs(1), "the rest came after {took:?}");
+    served.stop();
+}
+
+#[test]
+fn only_who_said_it_can_change_it_or_take_it_back() {
+    let lab = Lab::new(1);
+    let served = Served::new(&lab, 2, Box::new(Memory::new()));
+    let [(ann, _), (bob, _)] = [("ann", 2), ("bob", 3)].map(|(name, last)| Person::new(&lab, name, last));
+    let page = lab.block_on(async {
+        let said = ann.client.publish("lobby", "hello").await.expect("published").offset;
+        assert!(matches!(
+            bob.client.edit("lobby", said, "mine").await,
+            Err(Error::Refused { code: 103, .. })
+        ));
+        assert!(matches!(bob.client.delete("lobby", said).await, Err(Error::Refused { code: 103, .. })));
+        assert_eq!(ann.client.edit("lobby", said, "hello all").await.expect("edited").offset, said + 1);
+        assert_eq!(ann.client.delete("lobby", said).await.expect("deleted").offset, said + 2);
+        bob.client
+            .history("lobby", HistoryOptions { limit: 10, ..HistoryOptions::default() })
+            .await
+            .expect("a page")
+    });
+    let texts: Vec<&str> = page.publications.iter().map(|publication| publication.data.as_str()).collect();
+    assert_eq!(texts, ["null", "null", "null"], "nothing is left of it");
+    assert_eq!(page.publications[2].tags.get("deletes").map(String::as_str), Some("1"));
+    assert!(page.publications.iter().all(|publication| publication.time >= 1_767_225_600_000));
     served.stop();
 }
 
