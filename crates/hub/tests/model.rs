@@ -1,7 +1,7 @@
 //! Random histories of a room, held against what any reader of the guarantees would expect.
 //!
-//! Clients publish, repeat themselves, are cut off, come back and recover; messages between shards and answers of the
-//! store are late; writes fail, with and without having been done; the process dies and starts again. Whatever happens,
+//! Clients publish, repeat themselves, are cut off, come back and recover; messages between shards are late or lost, and
+//! answers of the store are late; writes fail, with and without having been done; the process dies and starts again. Whatever happens,
 //! each client sees every publication after its first position exactly once and in order.
 
 mod support;
@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hub::Config;
 use hub::store::{Memory, Record, Store, StoreError, StoredRoom, Write};
+use hub::{Config, Input};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::{Client, Machine};
@@ -35,6 +35,8 @@ enum Step {
     FailWrite(Failure),
     /// The next look at what is there fails.
     FailLoad,
+    /// What is under way from one shard to the other is lost, and the other learns that.
+    Lose(usize),
     /// Time passes.
     Pass(u16),
     /// The process dies, and another starts.
@@ -58,6 +60,7 @@ fn steps() -> impl Strategy<Value = Step> {
         20 => any::<u8>().prop_map(|choice| Step::Deliver(choice.into())),
         1 => prop_oneof![Just(Failure::Undone), Just(Failure::Done)].prop_map(Step::FailWrite),
         1 => Just(Step::FailLoad),
+        1 => (0..2_usize).prop_map(Step::Lose),
         1 => (0..3000_u16).prop_map(Step::Pass),
         1 => Just(Step::Restart),
     ]
@@ -188,6 +191,12 @@ impl Model {
             }
             Step::FailWrite(failure) => self.store.0.lock().unwrap().write = Some(failure),
             Step::FailLoad => self.store.0.lock().unwrap().load = true,
+            Step::Lose(from) => {
+                let lost = self.machine.mailboxes.remove(&(from, 1 - from)).unwrap_or_default();
+                if !lost.is_empty() {
+                    self.machine.input(1 - from, Input::ShardLagged { from });
+                }
+            }
             Step::Pass(milliseconds) => self.machine.pass(Duration::from_millis(milliseconds.into())),
             Step::Restart => {
                 self.look_all();
@@ -226,6 +235,11 @@ impl Model {
         for user in 0..USERS {
             if let Some(client) = self.users[user].client {
                 self.look(user, client);
+                if let Some(code) = self.machine.closed.get(&client) {
+                    assert_eq!(*code, 3010, "nothing else is to close anybody here");
+                    self.users[user].client = None;
+                    self.users[user].is_in = false;
+                }
             }
         }
     }

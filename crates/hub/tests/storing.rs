@@ -128,6 +128,22 @@ fn what_nobody_could_tell_is_passed_on_once_it_is_known() {
 }
 
 #[test]
+fn what_nobody_could_tell_is_not_published_again() {
+    let (mut machine, moody, ada) = machine(100);
+    moody.0.lock().unwrap().writes = Some(full());
+    moody.0.lock().unwrap().done = true;
+    moody.0.lock().unwrap().loads = Some(full());
+    let reply = publish(&mut machine, ada, "one");
+    assert!(reply["error"]["message"].as_str().unwrap().contains("may or may not be stored"), "{reply}");
+    let memory = std::mem::take(&mut moody.0.lock().unwrap().memory);
+    *moody.0.lock().unwrap() = Mood { memory, ..Mood::default() };
+    machine.pass(Duration::from_secs(1));
+    assert_eq!(publish(&mut machine, ada, "one")["rpc"]["data"]["offset"], json!(1));
+    assert_eq!(machine.publications(ada).len(), 1);
+    assert_eq!(machine.store.read("a", 0, 10).unwrap().len(), 1);
+}
+
+#[test]
 fn a_room_that_cannot_be_loaded_is_an_error_and_is_asked_again() {
     let (mut machine, moody, ada) = machine(100);
     moody.0.lock().unwrap().loads = Some(full());
