@@ -7,7 +7,7 @@ use host::{Host, Instant, Random, timeout_at};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::driver::{self, Ask, Wish};
+use crate::driver::{self, Ask, Closing, Wish};
 use crate::protocol::{Channel, History, Once, Publish, Request, Rpc};
 use crate::session::{Answer, Subscribed, What};
 use crate::{Config, Error, Event, Info, Json, Page, Position, PresenceStats, Published, SubscribeOptions};
@@ -20,6 +20,7 @@ const ID_LENGTH: usize = r#""id":4294967295,"#.len();
 pub struct Client<H> {
     host: H,
     wishes: mpsc::Sender<Wish>,
+    closing: mpsc::Sender<Closing>,
     config: Arc<Config>,
     ids: Arc<Mutex<Random>>,
 }
@@ -29,6 +30,7 @@ impl<H: Clone> Clone for Client<H> {
         Self {
             host: self.host.clone(),
             wishes: self.wishes.clone(),
+            closing: self.closing.clone(),
             config: self.config.clone(),
             ids: self.ids.clone(),
         }
@@ -68,10 +70,11 @@ impl<H: Host> Client<H> {
     pub fn start(host: H, config: Config) -> (Self, Events) {
         let ids = host.random("client ids");
         let (wishes, wished) = mpsc::channel(config.requests.max(1));
+        let (closing, closed) = mpsc::channel(1);
         let (events, happened) = mpsc::channel(config.events.max(1));
         let config = Arc::new(config);
-        host.spawn_detached(driver::run(host.clone(), config.clone(), wished, events));
-        (Self { host, wishes, config, ids: Arc::new(Mutex::new(ids)) }, Events(happened))
+        host.spawn_detached(driver::run(host.clone(), config.clone(), wished, closed, events));
+        (Self { host, wishes, closing, config, ids: Arc::new(Mutex::new(ids)) }, Events(happened))
     }
 
     /// Enters a room and stays in it over every reconnect, until [`unsubscribe`](Self::unsubscribe). Returns when the
@@ -226,7 +229,7 @@ impl<H: Host> Client<H> {
     /// fails with [`Error::Closed`].
     pub async fn close(&self) {
         let (done, closed) = oneshot::channel();
-        if self.wishes.send(Wish::Close { done }).await.is_ok() {
+        if self.closing.send(done).await.is_ok() {
             let _ = closed.await;
         }
     }
@@ -258,7 +261,7 @@ impl<H: Host> Client<H> {
         let gone = || Error::Closed("it has ended".to_owned());
         let deadline = self.deadline();
         let (waiter, outcome) = oneshot::channel();
-        let wish = Wish::Ask { ask, deadline, waiter };
+        let wish = Wish { ask, deadline, waiter };
         match timeout_at(&self.host, deadline, self.wishes.send(wish)).await {
             Ok(Ok(())) => outcome.await.unwrap_or_else(|_| Err(gone())),
             Ok(Err(_)) => Err(gone()),

@@ -18,12 +18,12 @@ use crate::{Config, Error, Event, SubscribeOptions};
 const MESSAGE_BYTES: usize = 1 << 16;
 
 /// What a handle asks of its driver.
-pub(crate) enum Wish {
-    Ask { ask: Ask, deadline: Instant, waiter: Waiter },
-    Close { done: oneshot::Sender<()> },
+pub(crate) struct Wish {
+    pub(crate) ask: Ask,
+    pub(crate) deadline: Instant,
+    pub(crate) waiter: Waiter,
 }
 
-/// What has an outcome.
 pub(crate) enum Ask {
     Request { what: What, body: String },
     Subscribe { room: String, options: SubscribeOptions },
@@ -32,15 +32,19 @@ pub(crate) enum Ask {
 
 type Waiter = oneshot::Sender<Result<Answer, Error>>;
 
+/// Who wants to be told that the connection is closed.
+pub(crate) type Closing = oneshot::Sender<()>;
+
 /// Runs a client until it is closed, told not to come back, or its last handle is dropped.
 pub(crate) async fn run<H: Host>(
     host: H,
     config: Arc<Config>,
     wishes: mpsc::Receiver<Wish>,
+    closing: mpsc::Receiver<Closing>,
     events: mpsc::Sender<Event>,
 ) {
     let session = Session::new(settings(&config), host.random("client back-off"));
-    let mut driver = Driver { host, config, session, wishes, closed: Vec::new(), link: Link::Down };
+    let mut driver = Driver { host, config, session, wishes, closing, closed: Vec::new(), link: Link::Down };
     driver.work(&events).await;
     driver.leave().await;
     while let Some(event) = driver.session.poll_event(driver.host.now()) {
@@ -55,8 +59,9 @@ struct Driver<H: Host> {
     config: Arc<Config>,
     session: Session<Waiter>,
     wishes: mpsc::Receiver<Wish>,
-    /// Who wants to know that the connection is closed.
-    closed: Vec<oneshot::Sender<()>>,
+    /// Apart from the wishes, for it is heard also while there is no room for more of them.
+    closing: mpsc::Receiver<Closing>,
+    closed: Vec<Closing>,
     link: Link<H>,
 }
 
@@ -104,10 +109,12 @@ impl<H: Host> Driver<H> {
                         permit.send(event);
                     }
                 }
-                wish = self.wishes.recv(), if self.session.has_room() => match wish {
-                    Some(wish) => self.fulfil(wish),
-                    None => self.session.close(),
-                },
+                closing = self.closing.recv() => {
+                    // Without a closing all handles are gone.
+                    self.closed.extend(closing);
+                    self.session.close();
+                }
+                Some(wish) = self.wishes.recv(), if self.session.has_room() => self.fulfil(wish),
                 turn = self.link.turn(&self.host, &mut self.session, listening) => self.take(turn),
             }
         }
@@ -120,6 +127,10 @@ impl<H: Host> Driver<H> {
             self.fulfil(wish);
         }
         self.settle();
+        self.closing.close();
+        while let Some(closing) = self.closing.recv().await {
+            self.closed.push(closing);
+        }
         if let Link::Up { socket, .. } = &mut self.link {
             socket.start_close(CloseCode::NORMAL, "");
             let mut ignore = |_: Kind, _: &[u8], _: &mut Outbox| {};
@@ -140,22 +151,12 @@ impl<H: Host> Driver<H> {
         }
     }
 
-    fn fulfil_one(&mut self, wish: Wish) {
+    fn fulfil_one(&mut self, Wish { ask, deadline, waiter }: Wish) {
         let now = self.host.now();
-        match wish {
-            Wish::Ask { ask: Ask::Request { what, body }, deadline, waiter } => {
-                self.session.request(now, what, &body, deadline, waiter);
-            }
-            Wish::Ask { ask: Ask::Subscribe { room, options }, deadline, waiter } => {
-                self.session.subscribe(now, room, options, deadline, waiter);
-            }
-            Wish::Ask { ask: Ask::Unsubscribe { room }, waiter, .. } => {
-                self.session.unsubscribe(&room, waiter);
-            }
-            Wish::Close { done } => {
-                self.closed.push(done);
-                self.session.close();
-            }
+        match ask {
+            Ask::Request { what, body } => self.session.request(now, what, &body, deadline, waiter),
+            Ask::Subscribe { room, options } => self.session.subscribe(now, room, options, deadline, waiter),
+            Ask::Unsubscribe { room } => self.session.unsubscribe(&room, waiter),
         }
     }
 
