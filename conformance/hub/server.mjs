@@ -2,11 +2,21 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const START_DEADLINE = 20_000;
+
+/** What must not outlive this process, however it ends. */
+const running = new Set();
+const directories = new Set();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+});
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(130));
 
 export class Server {
   #process = null;
@@ -22,9 +32,12 @@ export class Server {
   /** Starts it, at the same port as the last time, and waits until it says where it listens. */
   async start() {
     this.#directory ??= await mkdtemp(join(tmpdir(), "fourwire-hub-"));
+    directories.add(this.#directory);
     const args = ["serve", "--listen", `127.0.0.1:${this.port}`, "--data", this.#directory, ...this.#arguments];
     const child = spawn(process.env.FOURWIRE, args, { stdio: ["ignore", "pipe", "pipe"] });
     this.#process = child;
+    running.add(child);
+    child.on("exit", () => running.delete(child));
     child.stderr.on("data", (bytes) => (this.#errors = (this.#errors + bytes).slice(-10_000)));
     let out = "";
     const listening = new Promise((resolve, reject) => {
