@@ -317,8 +317,10 @@ fn a_close_through_the_outbox_has_its_deadline_too() {
     let (server, _client) = pair.connect();
     let mut server =
         WebSocket::new(server, pair.server.host(), Role::Server, Limits::default(), None, Bytes::new());
+    let begun = pair.lab.now();
     server.outbox().close(CloseCode::NORMAL, "");
     assert_eq!(pair.lab.block_on(server.next()), Err(End::Timeout(Timeout::Close)));
+    assert_eq!(pair.lab.now().since(begun), Limits::default().close_timeout);
 }
 
 #[test]
