@@ -116,7 +116,7 @@ async fn enter(client: &Client<KernelHost>, args: &Args) -> Result<(), Error> {
 
 fn show(args: &Args, publication: &Publication) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let Publication { offset, data, info, tags } = publication;
+    let Publication { offset, data, info, tags, time: _ } = publication;
     if args.json {
         let line = Line { offset: *offset, data, user: info.as_ref().map(|info| info.user.as_str()), tags };
         writeln!(out, "{}", Json::from_value(&line).map_err(io::Error::other)?)?;
