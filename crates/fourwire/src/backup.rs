@@ -93,7 +93,7 @@ fn publish(partial: &Path, file: &Path) -> io::Result<()> {
 }
 
 /// A file is there for sure only when its directory is synced too.
-pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
+fn sync_parent(path: &Path) -> io::Result<()> {
     if cfg!(unix) {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;

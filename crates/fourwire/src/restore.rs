@@ -5,9 +5,9 @@ use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use host::{Random, Runtime};
-use hub::store::{self, BackupError, Embedded, Progress, StoreError};
+use hub::store::{self, BackupError, Directory, Embedded, Progress, StoreError};
 
-use crate::backup::{bar, describe, sync_parent};
+use crate::backup::{bar, describe};
 
 /// Make a data directory from a file that `fourwire backup` wrote.
 ///
@@ -31,8 +31,6 @@ pub(crate) enum Error {
     NotEmpty(PathBuf),
     #[error("{} is left from a restore that did not end: remove it, unless one is still running", .0.display())]
     Unfinished(PathBuf),
-    #[error("cannot make the data directory {}: {}", .0.display(), .1)]
-    Directory(PathBuf, io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{}: {}", .0.display(), .1)]
@@ -41,32 +39,40 @@ pub(crate) enum Error {
     System(#[from] io::Error),
 }
 
-/// Restores beside the directory, which takes its place only when all of the backup is there.
+/// Restores into a directory in the directory. Only when all of the backup is there does it become the store: no server
+/// ever finds a part of it.
 pub(crate) fn run(args: Args) -> Result<(), Error> {
     let Args { data, file } = args;
     let input = File::open(&file).map_err(|error| Error::File(file.clone(), error))?;
+    let inside = data.join(INSIDE);
+    if inside.symlink_metadata().is_ok() {
+        return Err(Error::Unfinished(inside));
+    }
     if !is_free(&data) {
         return Err(Error::NotEmpty(data));
     }
-    // Without a slash at its end, or the name beside it would be one in it.
-    let data: PathBuf = data.components().collect();
-    let mut beside = data.clone().into_os_string();
-    beside.push(".restoring");
-    let beside = PathBuf::from(beside);
-    if beside.symlink_metadata().is_ok() {
-        return Err(Error::Unfinished(beside));
-    }
-    let restored = fill(&beside, &file, input).and_then(|done| {
-        std::fs::rename(&beside, &data)
-            .and_then(|()| sync_parent(&data))
-            .map_err(|error| Error::Directory(data.clone(), error))?;
+    let was_there = data.exists();
+    let directory = Directory::open(&data)?;
+    let restored = fill(&inside, &file, input).and_then(|done| {
+        directory.take_over(&inside)?;
         Ok(done)
     });
-    let done = restored.inspect_err(|_| {
-        let _ = std::fs::remove_dir_all(&beside);
-    })?;
+    let _ = std::fs::remove_dir_all(&inside);
+    let done = restored.inspect_err(|_| clear(&data, was_there))?;
     println!("{} holds {}", data.display(), describe(done));
     Ok(())
+}
+
+/// Where a restore is under way.
+const INSIDE: &str = "restoring";
+
+/// Leaves the directory as it was before a restore that failed.
+fn clear(data: &Path, was_there: bool) {
+    // It is empty but for the lock; should anything else have come to it, it stays.
+    let _ = std::fs::remove_file(data.join(Directory::LOCK));
+    if !was_there {
+        let _ = std::fs::remove_dir(data);
+    }
 }
 
 fn fill(directory: &Path, file: &Path, input: File) -> Result<Progress, Error> {

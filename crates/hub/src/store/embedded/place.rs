@@ -58,8 +58,6 @@ pub struct Directory {
 const FILE: &str = "rooms.redb";
 /// Becomes [`FILE`] once it holds a store.
 const NEW_FILE: &str = "rooms.redb.new";
-/// Is locked by the process that has the directory open.
-const LOCK_FILE: &str = "lock";
 /// Takes up the reserve.
 const RESERVE_FILE: &str = "reserve";
 /// Bytes laid by for the repair of a store on a full disk. The repair writes a few pages.
@@ -69,6 +67,9 @@ const RESERVE: usize = 4 << 20;
 const HEADROOM: u64 = 1 << 20;
 
 impl Directory {
+    /// The file in the directory that is locked by the process that has it open.
+    pub const LOCK: &'static str = "lock";
+
     /// Opens the directory at `path`, and makes it when it is not there: for its owner only.
     ///
     /// # Errors
@@ -78,12 +79,27 @@ impl Directory {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         make_directory(path).map_err(|error| describe(path, "make", &error))?;
         let lock =
-            own_file().open(path.join(LOCK_FILE)).map_err(|error| describe(path, "write to", &error))?;
+            own_file().open(path.join(Self::LOCK)).map_err(|error| describe(path, "write to", &error))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), trusted: true, _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.display().to_string().into())),
             Err(TryLockError::Error(error)) => Err(describe(path, "lock", &error)),
         }
+    }
+
+    /// Moves the store from the directory at `from`, which nobody has open, to this one, which must not have one yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`], above all when the two are not on one file system.
+    pub fn take_over(&self, from: &Path) -> Result<(), StoreError> {
+        let to = self.path.join(FILE);
+        let moved = match to.try_exists() {
+            Ok(false) => std::fs::rename(from.join(FILE), &to).and_then(|()| sync_directory(&self.path)),
+            Ok(true) => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(error) => Err(error),
+        };
+        moved.map_err(|error| describe(&self.path, "write to", &error))
     }
 
     /// Whether there is a store in the directory at `path`.
@@ -218,6 +234,7 @@ fn describe(path: &Path, what: &str, error: &io::Error) -> StoreError {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             ": change its owner or permissions, or choose another with --data"
         }
+        io::ErrorKind::AlreadyExists if what == "write to" => ": it has a store already",
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
             ": it is not a directory; choose another with --data"
         }
