@@ -9,6 +9,7 @@ use crate::api;
 use crate::centrifuge::encode;
 use crate::context::Context;
 use crate::error::Error;
+use crate::identity::ClientInfo;
 use crate::message::{Answer, Subscribed};
 use crate::publication::Publication;
 
@@ -66,6 +67,40 @@ impl Local {
             frame.extend_from_slice(&line);
         }
         self.fan_out(channel, frame.into(), false, context);
+    }
+
+    /// Passes on that somebody has come or gone.
+    pub(crate) fn tell_presence(
+        &mut self,
+        message: &'static str,
+        channel: &Arc<str>,
+        info: &ClientInfo,
+        context: &mut Context<'_>,
+    ) {
+        let line = encode::presence_changed(channel, message, info);
+        self.fan_out(channel, line.into(), true, context);
+    }
+
+    /// Passes a line on to the subscribers of a room: to all, or to those who want to hear of others.
+    pub(super) fn fan_out(
+        &mut self,
+        channel: &str,
+        line: Bytes,
+        listeners_only: bool,
+        context: &mut Context<'_>,
+    ) {
+        let subscribers = self.subscribers.of(channel);
+        let mut sessions = Vec::with_capacity(subscribers.len());
+        let mut holding = Vec::new();
+        for subscriber in subscribers {
+            if subscriber.join_leave || !listeners_only {
+                if subscriber.held { &mut holding } else { &mut sessions }.push(subscriber.session);
+            }
+        }
+        for session in holding {
+            self.send(session, line.to_vec(), context);
+        }
+        context.fan_out(sessions, line);
     }
 }
 

@@ -1,143 +1,16 @@
-//! How a session comes to be, who it is, and how it enters rooms.
+//! How a session enters rooms, and how it leaves them.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use serde::Deserialize;
-use sha2::{Digest, Sha256};
-
-use super::session::{Bucket, Joining, Place, Session, Stage, Subscription};
+use super::session::{Place, Subscription};
 use super::{Local, Subscriber, Who, check_channel};
-use crate::centrifuge::{Connect, Connected, Disconnect, Subscribe, codes, encode};
+use crate::centrifuge::{Subscribe, codes, encode};
 use crate::context::Context;
 use crate::error::Error;
 use crate::hub::SessionId;
-use crate::identity::{AuthError, ClientInfo, Identity};
-use crate::json;
 use crate::message::{Question, Recover, Since, Subscribed};
 
 impl Local {
-    /// A client's connection is open.
-    pub(crate) fn connected(&mut self, id: SessionId, remote: SocketAddr, context: &mut Context<'_>) {
-        self.started.get_or_insert(context.now);
-        context.counters.sessions_total += 1;
-        let deadline = context.now + context.config.connect_timeout;
-        let limits = &context.config.limits;
-        let session = Session {
-            id,
-            remote,
-            stage: Stage::New,
-            info: Arc::default(),
-            subscriptions: Vec::new(),
-            joining: None,
-            pending: 0,
-            commands: Bucket::full(limits.command_burst, context.now),
-            signals: Bucket::full(limits.signals_per_second, context.now),
-            deadline,
-            ping_at: deadline,
-            owes_pong: false,
-            expires_at: None,
-        };
-        if let Some(forgotten) = self.sessions.insert(session) {
-            self.forget(forgotten, context);
-        }
-    }
-
-    /// The connect command.
-    pub(super) fn connect(
-        &mut self,
-        session: SessionId,
-        id: u32,
-        request: &Connect<'_>,
-        context: &mut Context<'_>,
-    ) {
-        let Some(found) = self.sessions.get_mut(session) else { return };
-        if found.stage != Stage::New {
-            self.close(session, Disconnect::BAD_REQUEST, context);
-            return;
-        }
-        let identity = match &mut self.authenticator {
-            None => introduce(request, context),
-            Some(authenticator) => match authenticator.connect(context.wall, &request.token) {
-                Ok(identity) => Ok(identity),
-                Err(AuthError::Expired) => Err(TOKEN_EXPIRED),
-                Err(AuthError::Invalid) => {
-                    self.close(session, Disconnect::INVALID_TOKEN, context);
-                    return;
-                }
-            },
-        };
-        match identity.and_then(|identity| check_expiry(identity, context)) {
-            Ok(identity) => self.welcome(session, id, identity, request, context),
-            Err(error) => self.refuse_connect(session, id, &error, context),
-        }
-    }
-
-    fn welcome(
-        &mut self,
-        session: SessionId,
-        id: u32,
-        identity: Identity,
-        request: &Connect<'_>,
-        context: &mut Context<'_>,
-    ) {
-        let Some(found) = self.sessions.get_mut(session) else { return };
-        let Identity { user, info, expires, channels } = identity;
-        let conn_info = info.and_then(|info| json::compact(&info, context.config.limits.json_depth));
-        found.info = Arc::new(ClientInfo { client: new_client_id(context), user, conn_info });
-        found.stage = Stage::Connected;
-        let interval = u64::try_from(context.config.ping_interval.as_nanos()).unwrap_or(u64::MAX);
-        // Clients that came together are not pinged together.
-        let wait = interval / 2 + context.random.below((interval / 2).max(1));
-        found.ping_at = context.now + std::time::Duration::from_nanos(wait);
-        let expires_in = found.expire(expires, context);
-        let nothing = Subscribe::default();
-        let mut wanted: BTreeMap<&str, &Subscribe<'_>> =
-            channels.iter().map(|channel| (channel.as_str(), &nothing)).collect();
-        wanted.extend(request.subs.iter().map(|(channel, subscribe)| (&**channel, subscribe)));
-        found.joining = Some(Box::new(Joining {
-            id,
-            expires_in,
-            missing: wanted.len(),
-            subscribed: Vec::new(),
-            held: Vec::new(),
-            held_bytes: 0,
-        }));
-        self.sessions.reschedule(session);
-        for (channel, subscribe) in wanted {
-            if let Err(error) = self.enter(session, channel, subscribe, None, context) {
-                self.refuse_connect(session, id, &error, context);
-                return;
-            }
-        }
-        self.join(session, context);
-    }
-
-    /// The refresh command: a new token for the same user.
-    pub(super) fn refresh(&mut self, session: SessionId, id: u32, token: &str, context: &mut Context<'_>) {
-        let Some(authenticator) = &mut self.authenticator else {
-            let error = Error::new(codes::NOT_AVAILABLE, "there are no tokens here: nothing needs a refresh");
-            self.refuse(session, id, &error, context);
-            return;
-        };
-        let identity = authenticator.connect(context.wall, token);
-        let Some(found) = self.sessions.get_mut(session) else { return };
-        match identity.map(|identity| check_expiry(identity, context)) {
-            Ok(Ok(identity)) if identity.user == found.info.user => {
-                let expires_in = found.expire(identity.expires, context);
-                let client = found.info.client.clone();
-                self.sessions.reschedule(session);
-                let line = encode::refreshed(id, &client, &context.config.version, expires_in);
-                self.send(session, line, context);
-            }
-            Ok(Ok(_)) | Err(AuthError::Invalid) => self.close(session, Disconnect::INVALID_TOKEN, context),
-            Ok(Err(error)) => self.refuse(session, id, &error, context),
-            Err(AuthError::Expired) => self.refuse(session, id, &TOKEN_EXPIRED, context),
-        }
-    }
-
     /// Asks to be let into a room: for a subscribe command with id `command`, or from the session's start.
     pub(super) fn enter(
         &mut self,
@@ -219,46 +92,6 @@ impl Local {
         }
     }
 
-    /// Answers the connect command, if all rooms have answered.
-    fn join(&mut self, session: SessionId, context: &mut Context<'_>) {
-        let Some(found) = self.sessions.get_mut(session) else { return };
-        if found.joining.as_ref().is_none_or(|joining| joining.missing > 0) {
-            return;
-        }
-        let Some(joining) = found.joining.take() else { return };
-        for subscription in &found.subscriptions {
-            if let Place::Listed(place) = subscription.place {
-                self.subscribers.release(&subscription.channel, place);
-            }
-        }
-        let connected = Connected {
-            client: &found.info.client,
-            version: &context.config.version,
-            expires_in: joining.expires_in,
-            ping: context.config.ping_interval.as_secs(),
-            session: &new_session_name(context),
-            node: &context.config.node,
-            subscribed: &joining.subscribed,
-        };
-        let line = encode::connected(joining.id, &connected);
-        context.send(session, &line);
-        for line in joining.held {
-            context.send(session, &line);
-        }
-    }
-
-    /// Answers the connect command with an error; the client is to close the connection then.
-    fn refuse_connect(&mut self, session: SessionId, id: u32, error: &Error, context: &mut Context<'_>) {
-        let Some(found) = self.sessions.get_mut(session) else { return };
-        found.stage = Stage::Refused;
-        found.joining = None;
-        let subscriptions = std::mem::take(&mut found.subscriptions);
-        for subscription in subscriptions {
-            self.leave(session, &subscription, context);
-        }
-        self.refuse(session, id, error, context);
-    }
-
     /// The unsubscribe command, or that of a program.
     pub(super) fn exit(&mut self, session: SessionId, channel: &str, context: &mut Context<'_>) -> bool {
         let Some(found) = self.sessions.get_mut(session) else { return false };
@@ -311,121 +144,7 @@ impl Local {
             self.send(session, encode::unsubscribed(channel, code, reason), context);
         }
     }
-
-    /// Passes on that somebody has come or gone.
-    pub(crate) fn tell_presence(
-        &mut self,
-        message: &'static str,
-        channel: &Arc<str>,
-        info: &ClientInfo,
-        context: &mut Context<'_>,
-    ) {
-        let line = encode::presence_changed(channel, message, info);
-        self.fan_out(channel, line.into(), true, context);
-    }
-
-    /// Passes a line on to the subscribers of a room: to all, or to those who want to hear of others.
-    pub(super) fn fan_out(
-        &mut self,
-        channel: &str,
-        line: Bytes,
-        listeners_only: bool,
-        context: &mut Context<'_>,
-    ) {
-        let subscribers = self.subscribers.of(channel);
-        let mut sessions = Vec::with_capacity(subscribers.len());
-        let mut holding = Vec::new();
-        for subscriber in subscribers {
-            if subscriber.join_leave || !listeners_only {
-                if subscriber.held { &mut holding } else { &mut sessions }.push(subscriber.session);
-            }
-        }
-        for session in holding {
-            self.send(session, line.to_vec(), context);
-        }
-        context.fan_out(sessions, line);
-    }
 }
-
-impl Session {
-    /// Notes when the identity is over; returns how many seconds that is from now.
-    fn expire(&mut self, expires: Option<host::WallTime>, context: &Context<'_>) -> Option<u64> {
-        let left = expires?.since(context.wall);
-        self.expires_at = Some(context.now + left + context.config.expiry_grace);
-        Some(left.as_secs().max(1))
-    }
-}
-
-/// What a client says of itself where nobody checks.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Introduction {
-    name: Option<String>,
-    key: Option<String>,
-}
-
-/// Takes a client at its word: development mode.
-fn introduce(request: &Connect<'_>, context: &Context<'_>) -> Result<Identity, Error> {
-    let Some(data) = request.data else { return Ok(Identity::default()) };
-    // What an application puts there for itself is none of our business.
-    let Ok(Introduction { name, key }) = serde_json::from_str(data.get()) else {
-        return Ok(Identity::default());
-    };
-    let limit = context.config.limits.info_bytes;
-    let info = name.map(|name| {
-        let mut info = b"{\"name\":".to_vec();
-        json::string(&mut info, &name);
-        info.push(b'}');
-        Bytes::from(info)
-    });
-    if info.as_ref().is_some_and(|info| info.len() > limit) {
-        return Err(Error::with(codes::LIMIT_EXCEEDED, format!("the name is longer than {limit} bytes")));
-    }
-    Ok(Identity { user: key.map(|key| pseudonym(&key)).unwrap_or_default(), info, ..Identity::default() })
-}
-
-/// The user id of whoever has this key: the same each time, and the key cannot be found from it.
-fn pseudonym(key: &str) -> String {
-    if key.is_empty() {
-        return String::new();
-    }
-    let mut hash = Sha256::new();
-    hash.update(b"fourwire user\0");
-    hash.update(key.as_bytes());
-    hex(&hash.finalize()[..10])
-}
-
-fn check_expiry(identity: Identity, context: &Context<'_>) -> Result<Identity, Error> {
-    if identity.expires.is_some_and(|expires| expires <= context.wall) {
-        return Err(TOKEN_EXPIRED);
-    }
-    Ok(identity)
-}
-
-const TOKEN_EXPIRED: Error = Error::new(codes::TOKEN_EXPIRED, "token expired: ask for a new one");
 
 /// The subscription flag of a client that would rather stay out than come in without what it missed.
 const REJECT_UNRECOVERED: i64 = 2;
-
-/// A random UUID (RFC 9562, version 4).
-fn new_client_id(context: &mut Context<'_>) -> String {
-    let mut bytes = [0; 16];
-    context.random.fill(&mut bytes);
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    [&bytes[..4], &bytes[4..6], &bytes[6..8], &bytes[8..10], &bytes[10..]].map(hex).join("-")
-}
-
-fn new_session_name(context: &mut Context<'_>) -> String {
-    let mut bytes = [0; 16];
-    context.random.fill(&mut bytes);
-    hex(&bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}

@@ -2,6 +2,7 @@
 
 mod answers;
 mod commands;
+mod connecting;
 mod entering;
 mod gathering;
 mod programs;
