@@ -211,18 +211,34 @@ impl RawOption<'_> {
 pub struct Protocol(pub u8);
 
 impl Protocol {
+    /// Hop-by-hop options (IPv6).
+    pub const HOP_BY_HOP: Self = Self(0);
     /// ICMP for IPv4.
     pub const ICMP: Self = Self(1);
     /// IGMP.
     pub const IGMP: Self = Self(2);
+    /// IPv4 within IP.
+    pub const IPV4: Self = Self(4);
     /// TCP.
     pub const TCP: Self = Self(6);
     /// UDP.
     pub const UDP: Self = Self(17);
+    /// IPv6 within IP.
+    pub const IPV6: Self = Self(41);
+    /// Routing header (IPv6).
+    pub const ROUTING: Self = Self(43);
+    /// Fragment header (IPv6).
+    pub const FRAGMENT: Self = Self(44);
+    /// Encapsulating security payload (RFC 4303).
+    pub const ENCAPSULATING_SECURITY: Self = Self(50);
+    /// Authentication header (RFC 4302).
+    pub const AUTHENTICATION: Self = Self(51);
     /// ICMP for IPv6.
     pub const ICMPV6: Self = Self(58);
     /// Nothing follows (IPv6).
     pub const NO_NEXT: Self = Self(59);
+    /// Destination options (IPv6).
+    pub const DESTINATION_OPTIONS: Self = Self(60);
     /// OSPF.
     pub const OSPF: Self = Self(89);
 }

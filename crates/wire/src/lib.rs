@@ -20,6 +20,7 @@ pub mod checksum;
 mod error;
 pub mod ethernet;
 pub mod ipv4;
+pub mod ipv6;
 pub mod tcp;
 pub mod udp;
 
