@@ -19,8 +19,15 @@ mod bytes;
 pub mod checksum;
 mod error;
 pub mod ethernet;
+mod icmp;
+pub mod icmpv4;
+pub mod icmpv6;
+pub mod igmp;
 pub mod ipv4;
 pub mod ipv6;
+pub mod mld;
+mod multicast;
+pub mod ndp;
 pub mod tcp;
 pub mod udp;
 
