@@ -45,12 +45,22 @@ impl Header {
     ///
     /// [`Error::Truncated`] when `packet` is shorter than it says, [`Error::Malformed`] for another version.
     pub fn parse(packet: &[u8]) -> Result<(Self, &[u8]), Error> {
+        let (header, payload) = Self::parse_quoted(packet)?;
+        let payload = payload.get(..usize::from(u16_at(packet, 4))).ok_or(Error::Truncated)?;
+        Ok((header, payload))
+    }
+
+    /// The header of a packet whose beginning is `packet`, and as much as there is of what follows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Truncated`] for fewer than 40 bytes, [`Error::Malformed`] for another version.
+    pub fn parse_quoted(packet: &[u8]) -> Result<(Self, &[u8]), Error> {
         let (header, payload) = packet.split_at_checked(Self::LEN).ok_or(Error::Truncated)?;
         let first = u32_at(header, 0);
         if first >> 28 != 6 {
             return Err(Error::Malformed);
         }
-        let payload = payload.get(..usize::from(u16_at(header, 4))).ok_or(Error::Truncated)?;
         let parsed = Self {
             traffic_class: (first >> 20) as u8,
             flow_label: first & 0xf_ffff,
