@@ -17,6 +17,7 @@ extern crate std;
 pub mod arp;
 mod bytes;
 pub mod checksum;
+pub mod dhcpv4;
 mod error;
 pub mod ethernet;
 mod icmp;
