@@ -11,6 +11,8 @@ pub enum Error {
     Malformed,
     /// The checksum is wrong: they were damaged on their way.
     Checksum,
+    /// They may be right, but are of a kind that is not offered: encrypted, or of another service.
+    Unsupported,
 }
 
 impl fmt::Display for Error {
@@ -19,6 +21,7 @@ impl fmt::Display for Error {
             Self::Truncated => "the bytes end before the packet does",
             Self::Malformed => "a field contradicts the format",
             Self::Checksum => "the checksum is wrong",
+            Self::Unsupported => "the packet is of a kind that is not offered",
         })
     }
 }
