@@ -32,6 +32,7 @@ pub mod llc;
 pub mod mld;
 mod multicast;
 pub mod ndp;
+pub mod pcapng;
 pub mod radiotap;
 pub mod tcp;
 pub mod udp;
