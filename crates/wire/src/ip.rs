@@ -1,7 +1,7 @@
 //! What a packet of either version says, for those that look at it from outside: filters, devices without frames, and
 //! whoever reads the packet that an ICMP error quotes.
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::IpAddr;
 
 use crate::bytes::{array, u16_at};
 use crate::ipv6::Extension;
@@ -38,58 +38,35 @@ impl<'a> Packet<'a> {
     /// extension headers than [`ipv6::Extensions`] goes through.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         match bytes.first().ok_or(Error::Truncated)? >> 4 {
-            4 => {
-                let (header, payload) = ipv4::Header::parse(bytes)?;
-                Ok(Self {
-                    source: header.source.into(),
-                    destination: header.destination.into(),
-                    traffic_class: header.traffic_class,
-                    ttl: header.ttl,
-                    fragment_offset: header.fragment_offset,
-                    more_fragments: header.more_fragments,
-                    protocol: header.protocol,
-                    payload,
-                })
-            }
-            6 => {
-                let (header, payload) = ipv6::Header::parse(bytes)?;
-                Self::of_v6(&header, payload)
-            }
-            _ => Err(Error::Malformed),
+            4 => ipv4::Header::parse(bytes).map(|(header, payload)| Self::of_v4(&header, payload)),
+            _ => ipv6::Header::parse(bytes).and_then(|(header, payload)| Self::of_v6(&header, payload)),
         }
     }
 
-    /// The packet whose beginning is `bytes`, as an ICMP error quotes it. Routers that have cut and changed it (RFC 1812
-    /// section 4.3.2.3 asks for little) are forgiven: neither the length nor the checksum of the header is looked at.
+    /// The packet whose beginning is `bytes`, as an ICMP error quotes it.
     ///
     /// # Errors
     ///
     /// [`Error::Truncated`] when the headers are not whole, [`Error::Malformed`] when they cannot be headers.
     pub fn parse_quoted(bytes: &'a [u8]) -> Result<Self, Error> {
         match bytes.first().ok_or(Error::Truncated)? >> 4 {
-            4 => {
-                let header_len = usize::from(bytes[0] & 0x0f) * 4;
-                if header_len < ipv4::Header::MIN_LEN {
-                    return Err(Error::Malformed);
-                }
-                let (header, payload) = bytes.split_at_checked(header_len).ok_or(Error::Truncated)?;
-                let fragment = u16_at(header, 6);
-                Ok(Self {
-                    source: Ipv4Addr::from(array::<4>(header, 12)).into(),
-                    destination: Ipv4Addr::from(array::<4>(header, 16)).into(),
-                    traffic_class: header[1],
-                    ttl: header[8],
-                    fragment_offset: (fragment & 0x1fff) << 3,
-                    more_fragments: fragment & 0x2000 != 0,
-                    protocol: Protocol(header[9]),
-                    payload,
-                })
+            4 => ipv4::Header::parse_quoted(bytes).map(|(header, payload)| Self::of_v4(&header, payload)),
+            _ => {
+                ipv6::Header::parse_quoted(bytes).and_then(|(header, payload)| Self::of_v6(&header, payload))
             }
-            6 => {
-                let (header, payload) = ipv6::Header::parse_quoted(bytes)?;
-                Self::of_v6(&header, payload)
-            }
-            _ => Err(Error::Malformed),
+        }
+    }
+
+    fn of_v4(header: &ipv4::Header, payload: &'a [u8]) -> Self {
+        Self {
+            source: header.source.into(),
+            destination: header.destination.into(),
+            traffic_class: header.traffic_class,
+            ttl: header.ttl,
+            fragment_offset: header.fragment_offset,
+            more_fragments: header.more_fragments,
+            protocol: header.protocol,
+            payload,
         }
     }
 
@@ -134,7 +111,7 @@ impl<'a> Packet<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::net::Ipv6Addr;
+    use core::net::{Ipv4Addr, Ipv6Addr};
     use proptest::prelude::*;
     use std::vec;
     use std::vec::Vec;

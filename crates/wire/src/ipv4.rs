@@ -43,29 +43,42 @@ impl Header {
     /// [`Error::Truncated`] when `packet` is shorter than it says, [`Error::Malformed`] for another version, lengths that
     /// contradict each other, the reserved flag, or a fragment that would end beyond 65,535 bytes, [`Error::Checksum`].
     pub fn parse(packet: &[u8]) -> Result<(Self, &[u8]), Error> {
-        let fixed = packet.get(..Self::MIN_LEN).ok_or(Error::Truncated)?;
-        let header_len = usize::from(fixed[0] & 0x0f) * 4;
-        let total_len = usize::from(u16_at(fixed, 2));
-        if fixed[0] >> 4 != 4 || header_len < Self::MIN_LEN || total_len < header_len {
-            return Err(Error::Malformed);
-        }
-        let packet = packet.get(..total_len).ok_or(Error::Truncated)?;
-        let (header, payload) = packet.split_at(header_len);
-        if !Sum::of(header).is_whole() {
+        let (header, payload) = Self::parse_quoted(packet)?;
+        let total_len = usize::from(u16_at(packet, 2));
+        let payload_len = total_len.checked_sub(header.len()).ok_or(Error::Malformed)?;
+        let payload = payload.get(..payload_len).ok_or(Error::Truncated)?;
+        if !Sum::of(&packet[..header.len()]).is_whole() {
             return Err(Error::Checksum);
         }
-        let fragment = u16_at(header, 6);
-        let fragment_offset = (fragment & 0x1fff) << 3;
-        let reserved = fragment & 0x8000 != 0;
-        if reserved || usize::from(fragment_offset) + payload.len() + header_len > usize::from(u16::MAX) {
+        let reserved = packet[6] & 0x80 != 0;
+        if reserved || usize::from(header.fragment_offset) + total_len > usize::from(u16::MAX) {
             return Err(Error::Malformed);
         }
+        Ok((header, payload))
+    }
+
+    /// The header of a packet whose beginning is `packet`, as an ICMP error quotes it, and as much as there is of its
+    /// payload. Routers that have cut and changed it (RFC 1812 section 4.3.2.3 asks for little) are forgiven: neither the
+    /// packet's length nor the checksum is looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Truncated`] when the header is not whole, [`Error::Malformed`] for another version or a header length of
+    /// less than 20 bytes.
+    pub fn parse_quoted(packet: &[u8]) -> Result<(Self, &[u8]), Error> {
+        let fixed = packet.get(..Self::MIN_LEN).ok_or(Error::Truncated)?;
+        let header_len = usize::from(fixed[0] & 0x0f) * 4;
+        if fixed[0] >> 4 != 4 || header_len < Self::MIN_LEN {
+            return Err(Error::Malformed);
+        }
+        let (header, payload) = packet.split_at_checked(header_len).ok_or(Error::Truncated)?;
+        let fragment = u16_at(header, 6);
         let parsed = Self {
             traffic_class: header[1],
             identification: u16_at(header, 4),
             dont_fragment: fragment & 0x4000 != 0,
             more_fragments: fragment & 0x2000 != 0,
-            fragment_offset,
+            fragment_offset: (fragment & 0x1fff) << 3,
             ttl: header[8],
             protocol: Protocol(header[9]),
             source: Ipv4Addr::from(array(header, 12)),
