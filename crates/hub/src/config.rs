@@ -87,6 +87,10 @@ pub struct Limits {
     pub waiting_publications: usize,
     /// Bytes of publications of one room that wait for the store.
     pub waiting_bytes: usize,
+    /// Bytes of all that is to be published in the rooms of one shard and is not stored yet, from its arrival at the
+    /// room's owner on. On its way to the store a publication lies in memory twice, as it is passed on and as it is
+    /// stored, and this counts it once.
+    pub total_waiting_bytes: usize,
     /// Publications that go to the store in one write of one room.
     pub write_group: usize,
     /// Publications in one answer to history, and in one recovery; who missed more is not recovered.
@@ -158,6 +162,9 @@ impl Default for Limits {
             reads_at_once: 8,
             waiting_publications: 4096,
             waiting_bytes: 8 * 1024 * 1024,
+            // As much as eight rooms may have waiting: no room takes it all, a disk that pauses for a second while
+            // sixty megabytes come is ridden out, and a server whose disk hangs stays small.
+            total_waiting_bytes: 64 * 1024 * 1024,
             write_group: 128,
             publications_per_reply: 500,
             bytes_per_reply: 1024 * 1024,

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use host::{Instant, Random, Shard, WallTime};
 
-use crate::centrifuge::Disconnect;
+use crate::budget::Budget;
+use crate::centrifuge::{Disconnect, codes};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::error::Error;
 use crate::hub::{Output, SessionId};
-use crate::message::{Answer, Asker, Message, ShardMessage};
+use crate::message::{Answer, Asker, Draft, Message, ShardMessage};
 use crate::store::{Operation, Request};
 
 /// The time, the settings, and the ways out.
@@ -25,6 +26,8 @@ pub(crate) struct Context<'a> {
     outputs: &'a mut Vec<Output>,
     /// What the store was asked and has not answered.
     asked: &'a mut Asked,
+    /// What is to be published and not stored yet.
+    waiting: &'a Budget,
     /// Messages from this shard to itself, in the order they were sent.
     inbox: &'a mut VecDeque<Message>,
     /// Lines for one session that may still go with others into one frame.
@@ -36,7 +39,7 @@ pub(crate) struct Context<'a> {
 pub(crate) struct Asked {
     last: u64,
     open: BTreeMap<u64, Purpose>,
-    /// How many of the open ones bring publications into memory.
+    /// How many of the open ones bring something into memory.
     reading: usize,
     /// Such questions that wait for others to be answered.
     queue: VecDeque<(Operation, Purpose)>,
@@ -57,7 +60,7 @@ pub(crate) enum Purpose {
 
 impl Purpose {
     fn is_reading(&self) -> bool {
-        matches!(self, Self::Load(_) | Self::Read { .. })
+        !matches!(self, Self::Write(_))
     }
 }
 
@@ -75,9 +78,10 @@ impl<'a> Context<'a> {
         counters: &'a mut Counters,
         outputs: &'a mut Vec<Output>,
         asked: &'a mut Asked,
+        waiting: &'a Budget,
         inbox: &'a mut VecDeque<Message>,
     ) -> Self {
-        Self { now, wall, shard, config, random, counters, outputs, asked, inbox, open: None }
+        Self { now, wall, shard, config, random, counters, outputs, asked, waiting, inbox, open: None }
     }
 
     /// The shard that owns a room: FNV-1a of its name, so that all shards agree.
@@ -106,7 +110,26 @@ impl<'a> Context<'a> {
         self.tell(asker.shard, Message::Answer { ticket: asker.ticket, answer });
     }
 
-    /// Asks the store, now or, when it is to bring publications into memory and enough others do, later. That changes
+    /// Counts what is to be published, with `more` bytes beside it, as long as it waits for the store. What is counted
+    /// already may be counted again when it has become more.
+    ///
+    /// Fails when too much waits.
+    pub(crate) fn hold(&mut self, draft: &mut Draft, more: usize) -> Result<(), Error> {
+        let bytes = draft.size() + more;
+        if self.waiting.fill(&mut draft.share, bytes, self.config.limits.total_waiting_bytes) {
+            Ok(())
+        } else {
+            Err(self.overloaded("too much waits for the store already: try again later"))
+        }
+    }
+
+    /// The answer to a publish for which there is no room now, in these words.
+    pub(crate) fn overloaded(&mut self, message: &'static str) -> Error {
+        self.counters.refused_total += 1;
+        Error::new(codes::TOO_MANY_REQUESTS, message)
+    }
+
+    /// Asks the store, now or, when it is to bring something into memory and enough others do, later. That changes
     /// nothing for a room: while it is loaded it is not written to, and what it looks up was written before.
     pub(crate) fn ask_store(&mut self, operation: Operation, purpose: Purpose) {
         if purpose.is_reading() {

@@ -19,6 +19,8 @@ pub struct Counters {
     pub history_bytes: u64,
     /// Publications of this shard's rooms that wait for the store.
     pub waiting: u64,
+    /// Bytes of what is to be published in this shard's rooms and not stored yet.
+    pub waiting_bytes: u64,
     /// Commands, API requests among them, that wait for a room or the store.
     pub pending: u64,
     /// Connections there have been.
@@ -29,6 +31,8 @@ pub struct Counters {
     pub commands_total: BTreeMap<&'static str, u64>,
     /// Publications that were stored and acknowledged.
     pub publications_total: u64,
+    /// Publishes that were refused because too much waited for the store, in the room or in all rooms of the shard.
+    pub refused_total: u64,
     /// Publishes that were answered from the memory of ids.
     pub duplicates_total: u64,
     /// Signals that were passed on.

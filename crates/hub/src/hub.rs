@@ -8,6 +8,7 @@ use bytes::Bytes;
 use host::{Instant, Random, Shard, WallTime};
 
 use crate::api;
+use crate::budget::Budget;
 use crate::config::Config;
 use crate::context::{Asked, Context, Purpose};
 use crate::counters::Counters;
@@ -131,6 +132,7 @@ pub struct Hub {
     owner: Owner,
     counters: Counters,
     asked: Asked,
+    waiting: Budget,
     inbox: VecDeque<Message>,
 }
 
@@ -151,6 +153,7 @@ impl Hub {
             owner: Owner::default(),
             counters: Counters::default(),
             asked: Asked::default(),
+            waiting: Budget::default(),
             inbox: VecDeque::new(),
         }
     }
@@ -198,6 +201,7 @@ impl Hub {
         counters.members = self.owner.members().map(|(_, members)| members).sum();
         counters.history_bytes = self.owner.bytes() as u64;
         counters.waiting = self.owner.waiting() as u64;
+        counters.waiting_bytes = self.waiting.taken() as u64;
         counters
     }
 
@@ -209,8 +213,9 @@ impl Hub {
         outputs: &mut Vec<Output>,
         action: impl FnOnce(&mut Local, &mut Owner, &mut Context<'_>),
     ) {
-        let Self { config, shard, random, local, owner, counters, asked, inbox } = self;
-        let mut context = Context::new(now, wall, *shard, config, random, counters, outputs, asked, inbox);
+        let Self { config, shard, random, local, owner, counters, asked, waiting, inbox } = self;
+        let mut context =
+            Context::new(now, wall, *shard, config, random, counters, outputs, asked, waiting, inbox);
         action(local, owner, &mut context);
         while let Some(message) = context.next_message() {
             dispatch(local, owner, shard.index, message, &mut context);

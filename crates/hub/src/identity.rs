@@ -48,3 +48,11 @@ pub struct ClientInfo {
     /// What it says of itself, or its token says of it: JSON.
     pub conn_info: Option<Bytes>,
 }
+
+impl ClientInfo {
+    /// Bytes of its texts.
+    pub(crate) fn size(&self) -> usize {
+        let Self { client, user, conn_info } = self;
+        client.len() + user.len() + conn_info.as_ref().map_or(0, Bytes::len)
+    }
+}

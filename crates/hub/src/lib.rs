@@ -9,6 +9,7 @@
 //! by a [`store`]. What is promised stands in `docs/guarantees.md`, what is said in `docs/protocol.md`.
 
 pub mod api;
+mod budget;
 pub mod centrifuge;
 mod config;
 mod context;

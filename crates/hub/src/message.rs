@@ -6,10 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::api::{Position, Target};
+use crate::budget::Share;
 use crate::error::Error;
 use crate::hub::SessionId;
 use crate::identity::ClientInfo;
-use crate::publication::{Author, Publication};
+use crate::publication::{Author, Publication, tags_size};
 
 /// A message from one shard's hub to another's. The driver carries it and need not look inside.
 #[derive(Clone, Debug)]
@@ -78,6 +79,16 @@ pub(crate) enum Question {
     PresenceStats,
 }
 
+impl Question {
+    /// What it would have published.
+    pub(crate) fn draft(&mut self) -> Option<&mut Draft> {
+        match self {
+            Self::Publish(draft) | Self::Change { draft, .. } => Some(draft),
+            Self::Subscribe { .. } | Self::History { .. } | Self::Presence | Self::PresenceStats => None,
+        }
+    }
+}
+
 /// What is to be published.
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
@@ -87,6 +98,21 @@ pub(crate) struct Draft {
     pub(crate) id: String,
     pub(crate) data: Bytes,
     pub(crate) tags: BTreeMap<String, String>,
+    /// The memory that it is counted for, once it waits at the room's owner.
+    pub(crate) share: Share,
+}
+
+impl Draft {
+    /// Bytes that it takes in memory, about, with what all who publish have in common; not less than its record has.
+    pub(crate) fn size(&self) -> usize {
+        let Self { author, info, id, data, tags, share: _ } = self;
+        let author = match author {
+            Author::Program => 0,
+            Author::User(user) => user.len(),
+        };
+        let info = info.as_ref().map_or(0, |info| info.size());
+        size_of::<Self>() + author + info + id.len() + data.len() + tags_size(tags)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +126,17 @@ pub(crate) enum Change {
 pub(crate) struct Since {
     pub(crate) offset: u64,
     pub(crate) epoch: String,
+}
+
+impl Since {
+    /// More than any epoch of ours has, in bytes.
+    const EPOCH_BYTES: usize = 64;
+
+    /// The position that a client names. What is longer than any epoch is none, and the rest of it need not wait with
+    /// the question.
+    pub(crate) fn new(offset: u64, epoch: &str) -> Self {
+        Self { offset, epoch: epoch[..epoch.floor_char_boundary(Self::EPOCH_BYTES)].to_owned() }
+    }
 }
 
 /// What a client wants that comes back.

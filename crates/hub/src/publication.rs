@@ -26,6 +26,11 @@ pub(crate) fn is_reserved(tag: &str) -> bool {
     [EDITS, DELETES, EDITED, DELETED, SIGNAL, ID].contains(&tag)
 }
 
+/// Bytes that tags take in memory, about.
+pub(crate) fn tags_size(tags: &BTreeMap<String, String>) -> usize {
+    tags.iter().map(|(name, value)| name.len() + value.len() + 64).sum()
+}
+
 /// Who is behind a publication, as far as ids and rights go: a program by the HTTP API, or a user.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Author {
@@ -56,16 +61,21 @@ impl Publication {
         self.info.as_ref().map_or(Author::Program, |info| Author::User(info.user.clone()))
     }
 
-    /// Bytes that it takes in memory, about.
+    /// Bytes that it takes in memory, about; not less than its record has.
     pub(crate) fn size(&self) -> usize {
-        let tags: usize = self.tags.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
-        size_of::<Self>() + self.data.len() + self.id.len() + tags + 8 * self.edits.len()
+        let Self { offset: _, time: _, data, info, id, tags, edits } = self;
+        let info = info.as_ref().map_or(0, |info| info.size());
+        size_of::<Self>() + data.len() + info + id.len() + tags_size(tags) + size_of::<u64>() * edits.len()
+    }
+
+    /// The same without what it said.
+    pub(crate) fn without_data(&self) -> Self {
+        Self { data: Bytes::from_static(b"null"), ..self.clone() }
     }
 
     /// The same without what it said, because the publication at `by` deleted it.
     pub(crate) fn redacted(&self, by: u64) -> Self {
-        let mut redacted = self.clone();
-        redacted.data = Bytes::from_static(b"null");
+        let mut redacted = self.without_data();
         redacted.tags.insert(DELETED.into(), by.to_string());
         redacted
     }
@@ -198,6 +208,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::budget::Share;
+    use crate::message::Draft;
 
     fn publications() -> impl Strategy<Value = Publication> {
         let info = prop::option::of((".*", ".*", prop::option::of(".*")).prop_map(|(user, client, info)| {
@@ -222,6 +234,16 @@ mod tests {
         #[test]
         fn what_is_stored_comes_back(publication in publications()) {
             prop_assert_eq!(Publication::from_record(&publication.to_record()), Some(publication));
+        }
+
+        #[test]
+        fn a_record_is_not_longer_than_its_publication_is_counted(publication in publications()) {
+            let record = publication.to_record();
+            prop_assert!(record.body.len() <= publication.size());
+            let Publication { info, id, data, tags, .. } = publication.clone();
+            let draft = Draft { author: publication.author(), info, id, data, tags, share: Share::default() };
+            let new = Publication { edits: Vec::new(), ..publication };
+            prop_assert!(new.to_record().body.len() <= draft.size());
         }
 
         #[test]

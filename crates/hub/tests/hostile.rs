@@ -102,7 +102,7 @@ proptest! {
         for shard in 0..2 {
             let counters = machine.counters(shard);
             prop_assert_eq!((counters.sessions, counters.subscriptions, counters.members), (0, 0, 0));
-            prop_assert_eq!((counters.pending, counters.waiting), (0, 0));
+            prop_assert_eq!((counters.pending, counters.waiting, counters.waiting_bytes), (0, 0, 0));
         }
         machine.pass(config.limits.room_idle);
         prop_assert_eq!(machine.counters(0).rooms + machine.counters(1).rooms, 0);

@@ -209,6 +209,10 @@ impl Model {
             }
         }
         self.look_all();
+        let limit = self.config.limits.total_waiting_bytes as u64;
+        for shard in 0..self.machine.hubs.len() {
+            assert!(self.machine.counters(shard).waiting_bytes <= limit);
+        }
     }
 
     fn publish(&mut self, user: usize, id: String) {
@@ -306,6 +310,14 @@ impl Model {
         user.seen.push((offset, id));
     }
 
+    /// Nothing waits for the store, so nothing is counted for it, whatever came before.
+    fn assert_nothing_is_held(&self) {
+        for shard in 0..self.machine.hubs.len() {
+            let counters = self.machine.counters(shard);
+            assert_eq!((counters.waiting, counters.waiting_bytes), (0, 0));
+        }
+    }
+
     /// Lets everything come to its end, and looks at the whole.
     fn conclude(&mut self) {
         {
@@ -315,6 +327,7 @@ impl Model {
         for round in 0..3 {
             self.machine.settle();
             self.look_all();
+            self.assert_nothing_is_held();
             self.machine.pass(Duration::from_secs(2));
             for user in 0..USERS {
                 self.run(&Step::ComeBack(user, round));
@@ -329,6 +342,7 @@ impl Model {
                 self.look_all();
             }
         }
+        self.assert_nothing_is_held();
         let records = self.store.0.lock().unwrap().memory.read(ROOM, 0, usize::MAX).unwrap();
         let all: Vec<String> = self.users.iter().flat_map(|user| user.published.clone()).collect();
         assert_eq!(records.len(), all.len(), "each id is stored once");
@@ -370,6 +384,21 @@ proptest! {
         config.limits.room_idle = Duration::from_millis(500);
         config.limits.write_group = 2;
         let mut model = Model::new(2, config);
+        for step in &steps {
+            model.run(step);
+        }
+        model.conclude();
+    }
+
+    #[test]
+    fn the_same_holds_when_little_may_wait_for_the_store(
+        shards in 1..=2_usize,
+        steps in prop::collection::vec(steps(), 1..160),
+    ) {
+        let mut config = Config::default();
+        config.limits.total_waiting_bytes = 1_200;
+        config.limits.room_idle = Duration::from_millis(500);
+        let mut model = Model::new(shards, config);
         for step in &steps {
             model.run(step);
         }

@@ -84,11 +84,13 @@ pub(crate) fn add(sum: &mut Counters, shard: Counters) {
         members,
         history_bytes,
         waiting,
+        waiting_bytes,
         pending,
         sessions_total,
         received_bytes_total,
         commands_total,
         publications_total,
+        refused_total,
         duplicates_total,
         signals_total,
         deliveries_total,
@@ -106,10 +108,12 @@ pub(crate) fn add(sum: &mut Counters, shard: Counters) {
     sum.members += members;
     sum.history_bytes += history_bytes;
     sum.waiting += waiting;
+    sum.waiting_bytes += waiting_bytes;
     sum.pending += pending;
     sum.sessions_total += sessions_total;
     sum.received_bytes_total += received_bytes_total;
     sum.publications_total += publications_total;
+    sum.refused_total += refused_total;
     sum.duplicates_total += duplicates_total;
     sum.signals_total += signals_total;
     sum.deliveries_total += deliveries_total;
@@ -153,9 +157,19 @@ impl Collector for Snapshot {
             hub.history_bytes,
         )?;
         write.gauge("publications_waiting", "Publications that wait for the store", hub.waiting)?;
+        write.gauge(
+            "publications_waiting_bytes",
+            "Bytes of what is to be published and not stored yet",
+            hub.waiting_bytes,
+        )?;
         write.gauge("commands_pending", "Commands that wait for a room or the store", hub.pending)?;
         write.counter("received_bytes", "Bytes of clients' messages", hub.received_bytes_total)?;
         write.counter("publications", "Publications stored and acknowledged", hub.publications_total)?;
+        write.counter(
+            "publications_refused",
+            "Publishes refused because too much waited for the store",
+            hub.refused_total,
+        )?;
         write.counter(
             "publications_duplicate",
             "Publishes answered from the memory of ids",

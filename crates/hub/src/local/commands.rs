@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::session::{Passage, Stage};
 use super::{Kind, Local, Who, check_channel, check_data};
+use crate::budget::Share;
 use crate::centrifuge::{Command, Disconnect, Frame, History, codes, decode, encode};
 use crate::context::Context;
 use crate::error::Error;
@@ -173,6 +174,7 @@ impl Local {
             id,
             data: Bytes::copy_from_slice(data.get().as_bytes()),
             tags: BTreeMap::new(),
+            share: Share::default(),
         })
     }
 }
@@ -181,10 +183,7 @@ fn history(request: &History<'_>) -> Question {
     Question::History {
         // A negative limit is the protocol's way to say: as much as there may be.
         limit: usize::try_from(request.limit).unwrap_or(usize::MAX),
-        since: request
-            .since
-            .as_ref()
-            .map(|since| Since { offset: since.offset, epoch: since.epoch.to_string() }),
+        since: request.since.as_ref().map(|since| Since::new(since.offset, &since.epoch)),
         reverse: request.reverse,
     }
 }

@@ -36,7 +36,7 @@ impl Local {
             return Err(Error::with(codes::LIMIT_EXCEEDED, format!("a connection may be in {limit} rooms")));
         }
         let info = found.info.clone();
-        let since = Since { offset: request.offset, epoch: request.epoch.to_string() };
+        let since = Since::new(request.offset, &request.epoch);
         let or_refuse = request.flag & REJECT_UNRECOVERED != 0;
         let recover = request.recover.then_some(Recover { since, or_refuse });
         let join_leave = request.join_leave;

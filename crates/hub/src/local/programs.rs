@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::gathering::Asked;
 use super::{Local, Who, check_channel, check_length};
 use crate::api::{Answer, NewPublication, Reply, Request, Target};
+use crate::budget::Share;
 use crate::centrifuge::{Disconnect, codes};
 use crate::context::Context;
 use crate::error::Error;
@@ -51,7 +52,7 @@ impl Local {
                 }
             }
             Request::History { channel, limit, since, reverse } => {
-                let since = since.map(|(offset, epoch)| Since { offset, epoch });
+                let since = since.map(|(offset, epoch)| Since::new(offset, &epoch));
                 self.program_ask(program, &channel, Question::History { limit, since, reverse }, context)?;
             }
             Request::Presence { channel } => {
@@ -152,5 +153,12 @@ fn draft(publication: NewPublication, context: &Context<'_>) -> Result<Draft, Er
     if let Some(tag) = tags.keys().find(|tag| is_reserved(tag)) {
         return Err(Error::with(codes::BAD_REQUEST, format!("the tag {tag:?} is set by the server only")));
     }
-    Ok(Draft { author: Author::Program, info: None, id: idempotency_key, data, tags })
+    Ok(Draft {
+        author: Author::Program,
+        info: None,
+        id: idempotency_key,
+        data,
+        tags,
+        share: Share::default(),
+    })
 }

@@ -41,7 +41,7 @@ impl Room {
     pub(super) fn change(
         &mut self,
         asker: Asker,
-        draft: Draft,
+        mut draft: Draft,
         target: u64,
         change: Change,
         context: &mut Context<'_>,
@@ -49,11 +49,16 @@ impl Room {
         if self.is_duplicate(asker, &draft, context) {
             return;
         }
+        if let Err(error) = context.hold(&mut draft, 0) {
+            context.answer(asker, Err(error));
+            return;
+        }
         if let Some(parked) = self.changing.get_mut(&target) {
             if parked.len() < context.config.limits.waiting_publications {
                 parked.push_back(Parked { asker, draft, change });
             } else {
-                context.answer(asker, Err(super::TOO_MUCH_WAITING));
+                let error = context.overloaded(super::TOO_MUCH_WAITING);
+                context.answer(asker, Err(error));
             }
             return;
         }
@@ -124,11 +129,14 @@ impl Room {
 
 impl Gathering {
     /// Takes in the publication that was missing first, unless that is gone.
-    fn take_in(&mut self, publication: Option<Arc<Publication>>, context: &Context<'_>) -> Result<(), Error> {
+    fn take_in(
+        &mut self,
+        publication: Option<Arc<Publication>>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Error> {
         self.missing.pop_front();
         if !self.found.is_empty() {
-            self.found.extend(publication);
-            return Ok(());
+            return publication.map_or(Ok(()), |edit| self.keep(edit, context));
         }
         let Some(target) = publication else {
             return Err(Error::new(codes::BAD_REQUEST, "the target is not a publication that is kept here"));
@@ -154,8 +162,17 @@ impl Gathering {
             Change::Edit => {}
             Change::Delete => self.missing.extend(&target.edits),
         }
-        self.found.push(target);
-        Ok(())
+        self.keep(target, context)
+    }
+
+    /// Keeps what is needed of a publication until the change is stored.
+    fn keep(&mut self, publication: Arc<Publication>, context: &mut Context<'_>) -> Result<(), Error> {
+        self.found.push(match self.change {
+            Change::Edit => publication,
+            Change::Delete => Arc::new(publication.without_data()),
+        });
+        let found = self.found.iter().map(|publication| publication.size()).sum();
+        context.hold(&mut self.draft, found)
     }
 }
 

@@ -131,12 +131,16 @@ impl Room {
     }
 
     /// Takes in a question, and answers it now or later.
-    pub(crate) fn ask(&mut self, asker: Asker, question: Question, context: &mut Context<'_>) {
+    pub(crate) fn ask(&mut self, asker: Asker, mut question: Question, context: &mut Context<'_>) {
         if let Phase::Loading(parked) | Phase::Remembering { parked, .. } = &mut self.phase {
-            if parked.len() < context.config.limits.waiting_publications {
-                parked.push_back((asker, question));
+            let admitted = if parked.len() >= context.config.limits.waiting_publications {
+                Err(context.overloaded(TOO_MUCH_WAITING))
             } else {
-                context.answer(asker, Err(TOO_MUCH_WAITING));
+                question.draft().map_or(Ok(()), |draft| context.hold(draft, 0))
+            };
+            match admitted {
+                Ok(()) => parked.push_back((asker, question)),
+                Err(error) => context.answer(asker, Err(error)),
             }
             return;
         }
@@ -363,8 +367,7 @@ fn give_up(parked: VecDeque<(Asker, Question)>, error: &StoreError, context: &mu
     }
 }
 
-const TOO_MUCH_WAITING: Error =
-    Error::new(codes::TOO_MANY_REQUESTS, "too much waits in this room already: try again later");
+const TOO_MUCH_WAITING: &str = "too much waits in this room already: try again later";
 
 /// The newest publications of a stored room, back to the first that cannot be read, if there is such a one.
 fn readable_tail(found: &StoredRoom) -> Vec<Arc<Publication>> {

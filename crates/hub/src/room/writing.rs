@@ -50,8 +50,18 @@ impl Entry {
         key(&self.draft)
     }
 
+    /// Bytes that it takes in memory, about.
     fn size(&self) -> usize {
-        size_of::<Self>() + self.draft.data.len() + self.draft.id.len()
+        self.draft.size() + self.size_beside_the_draft()
+    }
+
+    fn size_beside_the_draft(&self) -> usize {
+        let replaced = match &self.replaces {
+            Replaces::Nothing => 0,
+            Replaces::Edit(target) => target.size(),
+            Replaces::Delete(targets) => targets.iter().map(|target| target.size()).sum(),
+        };
+        size_of::<Self>() - size_of::<Draft>() + replaced
     }
 
     /// The publication that this one changes.
@@ -109,12 +119,18 @@ impl Room {
         replaces: Replaces,
         context: &mut Context<'_>,
     ) {
-        let entry = Entry { draft, askers: vec![asker], replaces };
+        let mut entry = Entry { draft, askers: vec![asker], replaces };
         let limits = &context.config.limits;
-        if self.waiting.len() >= limits.waiting_publications
+        let admitted = if self.waiting.len() >= limits.waiting_publications
             || self.waiting_bytes + entry.size() > limits.waiting_bytes
         {
-            self.refuse(entry, &TOO_MUCH_WAITING, context);
+            Err(context.overloaded(TOO_MUCH_WAITING))
+        } else {
+            let beside = entry.size_beside_the_draft();
+            context.hold(&mut entry.draft, beside)
+        };
+        if let Err(error) = admitted {
+            self.refuse(entry, &error, context);
             return;
         }
         if let Phase::Broken { error, retry_at } = &self.phase {
