@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
-use hub::store::{Epoch, Record, Store, StoreError, StoredRoom, Write};
+use hub::store::{Epoch, Limit, Record, Start, Store, StoreError, StoredRoom, Write};
 
 use crate::not_measured;
 
@@ -31,13 +31,13 @@ impl Fjall {
 }
 
 impl Store for Fjall {
-    fn load(&mut self, channel: &str, limit: usize) -> Result<Option<StoredRoom>, StoreError> {
+    fn load(&mut self, channel: &str, limit: Limit) -> Result<Option<StoredRoom>, StoreError> {
         let Some((id, offset, epoch)) = self.room(channel) else { return Ok(None) };
         let mut records: Vec<_> = self
             .records
             .prefix(id.to_be_bytes())
             .rev()
-            .take(limit)
+            .take(limit.records)
             .map(|entry| {
                 let (key, value) = entry.into_inner().unwrap();
                 let offset = u64::from_be_bytes(key[8..16].try_into().unwrap());
@@ -81,7 +81,7 @@ impl Store for Fjall {
         Ok(())
     }
 
-    fn read(&mut self, _: &str, _: u64, _: usize) -> Result<Vec<Record>, StoreError> {
+    fn read(&mut self, _: &str, _: Start, _: Limit) -> Result<Vec<Record>, StoreError> {
         Err(not_measured())
     }
 

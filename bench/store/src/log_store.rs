@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hub::store::{Epoch, Record, Store, StoreError, StoredRoom, Write};
+use hub::store::{Epoch, Limit, Record, Start, Store, StoreError, StoredRoom, Write};
 
 use crate::not_measured;
 
@@ -29,9 +29,9 @@ impl Log {
 }
 
 impl Store for Log {
-    fn load(&mut self, channel: &str, limit: usize) -> Result<Option<StoredRoom>, StoreError> {
+    fn load(&mut self, channel: &str, limit: Limit) -> Result<Option<StoredRoom>, StoreError> {
         let Some((epoch, index)) = self.rooms.get(channel) else { return Ok(None) };
-        let skipped = index.len().saturating_sub(limit);
+        let skipped = index.len().saturating_sub(limit.records);
         let records = index[skipped..]
             .iter()
             .zip(skipped as u64 + 1..)
@@ -72,7 +72,7 @@ impl Store for Log {
         Ok(())
     }
 
-    fn read(&mut self, _: &str, _: u64, _: usize) -> Result<Vec<Record>, StoreError> {
+    fn read(&mut self, _: &str, _: Start, _: Limit) -> Result<Vec<Record>, StoreError> {
         Err(not_measured())
     }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hub::store::{Embedded, Epoch, Record, Store, StoreError, Write};
+use hub::store::{Embedded, Epoch, Limit, Record, Store, StoreError, Write};
 
 const ROOMS: u64 = 64;
 const BODY: usize = 112;
@@ -84,7 +84,8 @@ impl Subject {
         }
         let start = Instant::now();
         for room in 0..ROOMS {
-            let room = self.store.load(&channel(room), 300).unwrap().unwrap();
+            let room =
+                self.store.load(&channel(room), Limit { records: 300, bytes: usize::MAX }).unwrap().unwrap();
             assert_eq!(room.records.last().map_or(0, |record| record.offset), room.offset);
             black_box(room);
         }

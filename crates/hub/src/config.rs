@@ -81,7 +81,7 @@ pub struct Limits {
     /// How long a room that nobody is in stays in memory.
     pub room_idle: Duration,
     /// Questions of one shard that the store works on at once; others wait, in order. Each may bring as many
-    /// publications into memory as one answer to history has.
+    /// publications into memory, in number and bytes, as one answer to history has, or as a room keeps there.
     pub reads_at_once: usize,
     /// Publications of one room that wait for the store.
     pub waiting_publications: usize,

@@ -240,95 +240,6 @@ fn waiting_publications() {
 }
 
 #[test]
-fn total_waiting_bytes() {
-    const LIMIT: u64 = 20_000;
-    let (mut machine, client) = machine(|config| config.limits.total_waiting_bytes = LIMIT as usize);
-    let other = machine.join(0, "ben");
-    let data = "x".repeat(1500);
-    // Of these rooms some are in memory, and others wait for the store to say what is in them.
-    for room in ["room-0", "room-1", "room-2"] {
-        machine.call(client, "history", json!({ "channel": room }));
-    }
-    for stays in [true, false] {
-        let refused_before = machine.counters(0).refused_total;
-        let mut codes = Vec::new();
-        for id in 1..=40_u64 {
-            let room = format!("room-{}", id % 8);
-            machine.command(client, &json!({"id": id, "publish": {"channel": room, "data": data}}));
-            codes.extend(machine.lines(client).iter().map(code));
-            let bytes = machine.counters(0).waiting_bytes;
-            assert!(bytes <= LIMIT);
-            assert!(bytes > 1500 * (id - codes.len() as u64), "each is counted");
-        }
-        // Nothing is stored: what fits waits, and what does not is refused as what may come again.
-        assert!((27..=30).contains(&codes.len()), "{} refused", codes.len());
-        assert!(codes.iter().all(|&code| code == 111), "{codes:?}");
-        machine.command(other, &json!({"id": 99, "publish": {"channel": "room-9", "data": data}}));
-        let refused = machine.lines(other).pop().unwrap();
-        assert_eq!((code(&refused), &refused["error"]["temporary"]), (111, &json!(true)));
-        assert!(refused["error"]["message"].as_str().unwrap().contains("try again"), "{refused}");
-        assert_eq!(machine.counters(0).refused_total - refused_before, codes.len() as u64 + 1);
-        if !stays {
-            // Who published is gone: that is stored all the same, and counted until then.
-            machine.disconnect(client);
-            assert!(machine.counters(0).waiting_bytes > 1500 * (40 - codes.len() as u64));
-        }
-        machine.settle();
-        assert_eq!(machine.counters(0).waiting_bytes, 0);
-        let acknowledged = machine.lines(client).len();
-        assert_eq!(acknowledged, if stays { 40 - codes.len() } else { 0 });
-        let reply = machine.call(other, "publish", json!({"channel": "room-9", "data": data}));
-        assert!(reply["publish"].is_object(), "{reply}");
-        machine.pass(Duration::from_secs(5));
-    }
-}
-
-#[test]
-fn total_waiting_bytes_counts_what_a_change_keeps() {
-    let (mut machine, client) = machine(|config| {
-        config.limits.total_waiting_bytes = 8_000;
-        config.history.in_memory = 1;
-    });
-    let mut offsets = Vec::new();
-    for id in ["a", "b", "c", "d", "e"] {
-        let request = json!({"id": id, "channel": "room", "data": "x".repeat(2500)});
-        offsets.push(machine.rpc(client, "publish", request)["rpc"]["data"]["offset"].clone());
-    }
-    let waiting = |machine: &mut Machine, method: &str| {
-        for (id, target) in (1..).zip(&offsets) {
-            let data =
-                json!({"id": format!("{method} {id}"), "channel": "room", "target": target, "data": 1});
-            machine.command(client, &json!({"id": id, "rpc": {"method": method, "data": data}}));
-        }
-        // Reads are answered; writes are not.
-        for _ in 0..20 {
-            let is_read = |request: &hub::store::Request| {
-                matches!(request.operation, hub::store::Operation::Read { .. })
-            };
-            let reads: Vec<_> =
-                machine.store_queue[0].iter().filter(|request| is_read(request)).cloned().collect();
-            machine.store_queue[0].retain(|request| !is_read(request));
-            for reply in hub::store::run(&mut *machine.store, reads) {
-                machine.input(0, hub::Input::Stored { reply });
-            }
-        }
-        let lines = machine.lines(client);
-        let bytes = machine.counters(0).waiting_bytes;
-        machine.settle();
-        assert_eq!(machine.counters(0).waiting_bytes, 0);
-        assert_eq!(machine.lines(client).len() + lines.len(), 5);
-        (lines.iter().map(code).collect::<Vec<_>>(), bytes)
-    };
-    // An edit keeps what it edits, to store it again; a deletion keeps nothing of what was said.
-    let (refused, bytes) = waiting(&mut machine, "edit");
-    assert_eq!(refused, [111, 111, 111]);
-    assert!((5_000..=8_000).contains(&bytes), "{bytes}");
-    let (refused, bytes) = waiting(&mut machine, "delete");
-    assert!(refused.is_empty(), "{refused:?}");
-    assert!((2_000..=8_000).contains(&bytes), "{bytes}");
-}
-
-#[test]
 fn write_group() {
     let (mut machine, client) = machine(|config| config.limits.write_group = 2);
     machine.call(client, "history", json!({"channel": "a"}));
@@ -514,7 +425,7 @@ fn history_kept() {
     });
     for number in 1..=100 {
         machine.call(client, "publish", json!({"channel": "a", "data": number}));
-        let kept = machine.store.read("a", 0, 1000).unwrap().len();
+        let kept = support::stored(&mut *machine.store, "a").len();
         assert!(kept <= 18, "{kept} kept");
     }
     let reply = machine.call(client, "history", json!({"channel": "a", "limit": 100}));

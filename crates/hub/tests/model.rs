@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hub::store::{Memory, Record, Store, StoreError, StoredRoom, Write};
+use hub::store::{Limit, Memory, Record, Start, Store, StoreError, StoredRoom, Write};
 use hub::{Config, Input};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -82,7 +82,7 @@ fn broken() -> StoreError {
 }
 
 impl Store for Shaky {
-    fn load(&mut self, channel: &str, limit: usize) -> Result<Option<StoredRoom>, StoreError> {
+    fn load(&mut self, channel: &str, limit: Limit) -> Result<Option<StoredRoom>, StoreError> {
         let mut shaken = self.0.lock().unwrap();
         if std::mem::take(&mut shaken.load) {
             return Err(broken());
@@ -102,8 +102,8 @@ impl Store for Shaky {
         }
     }
 
-    fn read(&mut self, channel: &str, since: u64, limit: usize) -> Result<Vec<Record>, StoreError> {
-        self.0.lock().unwrap().memory.read(channel, since, limit)
+    fn read(&mut self, channel: &str, start: Start, limit: Limit) -> Result<Vec<Record>, StoreError> {
+        self.0.lock().unwrap().memory.read(channel, start, limit)
     }
 
     fn rooms(&mut self, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
@@ -343,7 +343,7 @@ impl Model {
             }
         }
         self.assert_nothing_is_held();
-        let records = self.store.0.lock().unwrap().memory.read(ROOM, 0, usize::MAX).unwrap();
+        let records = support::stored(&mut self.store, ROOM);
         let all: Vec<String> = self.users.iter().flat_map(|user| user.published.clone()).collect();
         assert_eq!(records.len(), all.len(), "each id is stored once");
         assert_eq!(self.acknowledged.len(), all.len(), "each id is acknowledged");

@@ -7,7 +7,7 @@ mod store_common;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use hub::store::{Embedded, Memory, Store, StoreError};
+use hub::store::{Embedded, Epoch, Limit, Memory, Record, Start, Store, StoreError, Write};
 use store_common::{dump, random, writes};
 
 #[test]
@@ -27,11 +27,62 @@ fn it_is_found_again_as_it_was_and_behaves_as_memory_does() {
             assert_eq!(store.commit(&group), model.commit(&group));
         }
         let name = store.rooms(None, 1).unwrap().pop().unwrap();
-        let room = store.load(&name, 2).unwrap();
-        assert_eq!(room, model.load(&name, 2).unwrap());
-        let since = room.unwrap().offset / 2;
-        assert_eq!(store.read(&name, since, 3), model.read(&name, since, 3));
+        let limit = Limit { records: 3, bytes: 1 + luck.below(700) as usize };
+        let room = store.load(&name, limit).unwrap();
+        assert_eq!(room, model.load(&name, limit).unwrap());
+        let half = room.unwrap().offset / 2;
+        for start in [Start::After(half), Start::Before(half)] {
+            assert_eq!(store.read(&name, start, limit), model.read(&name, start, limit));
+        }
         assert_eq!(store.rooms(Some(&name), 2), model.rooms(Some(&name), 2));
+    }
+}
+
+#[test]
+fn no_more_is_read_than_the_limit_says_and_reading_on_finds_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let stores: [Box<dyn Store>; 2] =
+        [Box::new(Memory::new()), Box::new(Embedded::open(directory.path()).unwrap())];
+    for mut store in stores {
+        // Ten records of 100 bytes to 1000.
+        let mut writes = vec![Write::Create { channel: "room".into(), epoch: Epoch::new("e") }];
+        writes.extend((1..=10).map(|offset| {
+            let record = Record { offset, body: vec![0; 100 * offset as usize].into() };
+            Write::Append { channel: "room".into(), record }
+        }));
+        store.commit(&writes).unwrap();
+        let mut read = |start, records, bytes| -> Vec<u64> {
+            let records = store.read("room", start, Limit { records, bytes }).unwrap();
+            records.iter().map(|record| record.offset).collect()
+        };
+        assert_eq!(read(Start::After(0), 99, 1000), [1, 2, 3, 4], "to the last byte");
+        assert_eq!(read(Start::After(0), 99, 999), [1, 2, 3]);
+        assert_eq!(read(Start::After(0), 2, 1000), [1, 2]);
+        assert_eq!(read(Start::After(4), 99, 10), [5], "one comes whatever its length");
+        assert_eq!(read(Start::After(4), 0, 1000), [0; 0]);
+        assert_eq!(read(Start::After(10), 99, 1000), [0; 0]);
+        assert_eq!(read(Start::Before(11), 99, 1900), [9, 10]);
+        assert_eq!(read(Start::Before(11), 99, 1899), [10]);
+        assert_eq!(read(Start::Before(5), 2, 1000), [3, 4]);
+        assert_eq!(read(Start::Before(1), 99, 1000), [0; 0]);
+        assert_eq!(read(Start::Before(u64::MAX), 99, usize::MAX).len(), 10);
+        let (mut forwards, mut backwards) = (vec![0], vec![11]);
+        for _ in 0..10 {
+            forwards.extend(read(Start::After(forwards[forwards.len() - 1]), 99, 1500));
+            backwards.splice(0..0, read(Start::Before(backwards[0]), 99, 1500));
+        }
+        assert_eq!(forwards[1..], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        assert_eq!(backwards[..10], forwards[1..]);
+        let mut load = |records, bytes| -> Vec<u64> {
+            let room = store.load("room", Limit { records, bytes }).unwrap().unwrap();
+            assert_eq!(room.offset, 10);
+            room.records.iter().map(|record| record.offset).collect()
+        };
+        assert_eq!(load(99, 2700), [8, 9, 10]);
+        assert_eq!(load(99, 2699), [9, 10]);
+        assert_eq!(load(99, 1), [10]);
+        assert_eq!(load(1, 2700), [10]);
+        assert_eq!(load(0, 2700), [0; 0]);
     }
 }
 

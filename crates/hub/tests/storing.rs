@@ -5,7 +5,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hub::store::{Memory, Record, Store, StoreError, StoredRoom, Write};
+use hub::store::{Limit, Memory, Record, Start, Store, StoreError, StoredRoom, Write};
 use serde_json::{Value, json};
 use support::{Client, Machine};
 
@@ -24,7 +24,7 @@ struct Mood {
 }
 
 impl Store for Moody {
-    fn load(&mut self, channel: &str, limit: usize) -> Result<Option<StoredRoom>, StoreError> {
+    fn load(&mut self, channel: &str, limit: Limit) -> Result<Option<StoredRoom>, StoreError> {
         let mut mood = self.0.lock().unwrap();
         mood.loads.clone().map_or_else(|| mood.memory.load(channel, limit), Err)
     }
@@ -38,9 +38,9 @@ impl Store for Moody {
         Err(error)
     }
 
-    fn read(&mut self, channel: &str, since: u64, limit: usize) -> Result<Vec<Record>, StoreError> {
+    fn read(&mut self, channel: &str, start: Start, limit: Limit) -> Result<Vec<Record>, StoreError> {
         let mut mood = self.0.lock().unwrap();
-        mood.reads.clone().map_or_else(|| mood.memory.read(channel, since, limit), Err)
+        mood.reads.clone().map_or_else(|| mood.memory.read(channel, start, limit), Err)
     }
 
     fn rooms(&mut self, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
@@ -128,6 +128,32 @@ fn what_nobody_could_tell_is_passed_on_once_it_is_known() {
 }
 
 #[test]
+fn a_large_group_that_nobody_could_tell_of_is_passed_on_whole() {
+    let (mut machine, moody, ada) = machine(100);
+    let ben = machine.join(0, "ben");
+    machine.call(ben, "subscribe", json!({"channel": "a"}));
+    machine.lines(ben);
+    publish(&mut machine, ada, "first");
+    machine.command(ada, &json!({"id": 1000, "publish": {"channel": "a", "data": "on its way"}}));
+    for id in 1001..=1060 {
+        let data = format!("{id} {}", "x".repeat(60_000));
+        machine.command(ada, &json!({"id": id, "publish": {"channel": "a", "data": data}}));
+    }
+    machine.step(0);
+    moody.0.lock().unwrap().writes = Some(full());
+    moody.0.lock().unwrap().done = true;
+    moody.0.lock().unwrap().loads = Some(full());
+    machine.settle();
+    assert_eq!(machine.publications(ben).len(), 2, "the others may be stored or not");
+    moody.0.lock().unwrap().writes = None;
+    moody.0.lock().unwrap().loads = None;
+    machine.pass(Duration::from_secs(1));
+    let reply = publish(&mut machine, ada, "last");
+    assert_eq!(reply["rpc"]["data"]["offset"], json!(63), "{reply}");
+    assert_eq!(machine.publications(ben).len(), 61);
+}
+
+#[test]
 fn what_nobody_could_tell_is_not_published_again() {
     let (mut machine, moody, ada) = machine(100);
     moody.0.lock().unwrap().writes = Some(full());
@@ -140,7 +166,7 @@ fn what_nobody_could_tell_is_not_published_again() {
     machine.pass(Duration::from_secs(1));
     assert_eq!(publish(&mut machine, ada, "one")["rpc"]["data"]["offset"], json!(1));
     assert_eq!(machine.publications(ada).len(), 1);
-    assert_eq!(machine.store.read("a", 0, 10).unwrap().len(), 1);
+    assert_eq!(support::stored(&mut *machine.store, "a").len(), 1);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::message::{Asker, Change, Draft};
 use crate::publication::{Author, DELETED, DELETES, EDITS, Publication};
+use crate::store::Start;
 
 /// A change that waits for another of the same publication.
 #[derive(Debug)]
@@ -87,7 +88,8 @@ impl Room {
                     return;
                 }
             } else {
-                self.look_up(offset.saturating_sub(1), 1, Wanted::Change(gathering), context);
+                let start = Start::After(offset.saturating_sub(1));
+                self.look_up(start, 1, Wanted::Change(gathering), context);
                 return;
             }
         }

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::hub::SessionId;
 use crate::message::{Answer, Asker, Recover, Since};
 use crate::publication::Publication;
-use crate::store::{Epoch, Operation, Record, StoreError};
+use crate::store::{Epoch, Limit, Operation, Record, Start, StoreError};
 
 /// A question that waits for the store to look something up.
 #[derive(Debug)]
@@ -48,6 +48,13 @@ pub(super) struct Span {
     count: usize,
     /// Whether the first has to be there, because the asker goes on from there.
     exact: bool,
+}
+
+impl Span {
+    /// The offset after the last.
+    fn end(&self) -> u64 {
+        self.after.saturating_add(self.count as u64).saturating_add(1)
+    }
 }
 
 impl Lookup {
@@ -88,7 +95,9 @@ impl Room {
             let found = self.log.after(span.after).take(span.count).cloned().collect();
             self.answer_history(asker, found, span, reverse, context);
         } else {
-            self.look_up(span.after, span.count, Wanted::History { asker, span, reverse }, context);
+            // What the answer cannot hold is not read: its end is that of the reading.
+            let start = if reverse { Start::Before(span.end()) } else { Start::After(span.after) };
+            self.look_up(start, span.count, Wanted::History { asker, span, reverse }, context);
         }
     }
 
@@ -105,8 +114,6 @@ impl Room {
             return;
         }
         if reverse {
-            // Where the store no longer has the first, it goes on past the last that was meant.
-            found.retain(|publication| publication.offset <= span.after + span.count as u64);
             found.reverse();
         }
         let mut bytes = 0;
@@ -137,8 +144,9 @@ impl Room {
             let missed = self.log.after(since.offset).cloned().collect();
             self.recovered(asker, session, member, &recover, Some(missed), context);
         } else {
-            let after = since.offset;
-            self.look_up(after, limit, Wanted::Recovery { asker, session, member, recover }, context);
+            // What fits the reply fits the reading: a record is not longer than its publication is counted.
+            let start = Start::After(since.offset);
+            self.look_up(start, limit, Wanted::Recovery { asker, session, member, recover }, context);
         }
     }
 
@@ -164,13 +172,14 @@ impl Room {
         }
     }
 
-    /// Asks the store for at most `limit` publications after the one at `after`.
-    pub(super) fn look_up(&mut self, after: u64, limit: usize, wanted: Wanted, context: &mut Context<'_>) {
+    /// Asks the store for at most `count` publications from `start` on, and for no more bytes than an answer may have.
+    pub(super) fn look_up(&mut self, start: Start, count: usize, wanted: Wanted, context: &mut Context<'_>) {
         self.last_lookup += 1;
         let lookup = self.last_lookup;
         self.lookups.insert(lookup, Lookup { epoch: self.epoch.clone(), wanted });
         let channel = self.channel.clone();
-        let operation = Operation::Read { channel: channel.clone(), since: after, limit };
+        let limit = Limit { records: count, bytes: context.config.limits.bytes_per_reply };
+        let operation = Operation::Read { channel: channel.clone(), start, limit };
         context.ask_store(operation, Purpose::Read { channel, lookup });
     }
 

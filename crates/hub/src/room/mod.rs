@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::hub::SessionId;
 use crate::message::{Answer, Asker, Message, Question, Recover, Subscribed};
 use crate::publication::Publication;
-use crate::store::{Epoch, Operation, Record, StoreError, StoredRoom};
+use crate::store::{Epoch, Limit, Operation, Record, Start, StoreError, StoredRoom};
 
 use changes::Parked;
 use history::{Lookup, Wanted};
@@ -61,10 +61,9 @@ pub(crate) struct Room {
 enum Phase {
     /// The store was asked what is there; these questions came meanwhile.
     Loading(VecDeque<(Asker, Question)>),
-    /// Older publications are looked up for their ids, which is how far back this has come.
+    /// Older publications are looked up for their ids.
     Remembering {
         parked: VecDeque<(Asker, Question)>,
-        oldest: u64,
     },
     Ready,
     /// A write failed, for this reason, and the store was asked what is there.
@@ -132,7 +131,7 @@ impl Room {
 
     /// Takes in a question, and answers it now or later.
     pub(crate) fn ask(&mut self, asker: Asker, mut question: Question, context: &mut Context<'_>) {
-        if let Phase::Loading(parked) | Phase::Remembering { parked, .. } = &mut self.phase {
+        if let Phase::Loading(parked) | Phase::Remembering { parked } = &mut self.phase {
             let admitted = if parked.len() >= context.config.limits.waiting_publications {
                 Err(context.overloaded(TOO_MUCH_WAITING))
             } else {
@@ -166,7 +165,7 @@ impl Room {
 
     /// The session is out, or does not want to come in any more.
     pub(crate) fn leave(&mut self, shard: usize, session: SessionId, context: &mut Context<'_>) {
-        if let Phase::Loading(parked) | Phase::Remembering { parked, .. } = &mut self.phase {
+        if let Phase::Loading(parked) | Phase::Remembering { parked } = &mut self.phase {
             parked.retain(|(asker, question)| {
                 asker.shard != shard
                     || !matches!(question, Question::Subscribe { session: theirs, .. } if *theirs == session)
@@ -185,7 +184,7 @@ impl Room {
 
     /// All sessions of a shard are out: messages of that shard were lost, so nobody knows who of them is still in.
     pub(crate) fn forget_shard(&mut self, shard: usize, context: &mut Context<'_>) {
-        if let Phase::Loading(parked) | Phase::Remembering { parked, .. } = &mut self.phase {
+        if let Phase::Loading(parked) | Phase::Remembering { parked } = &mut self.phase {
             parked.retain(|(asker, question)| {
                 asker.shard != shard || !matches!(question, Question::Subscribe { .. })
             });
@@ -305,9 +304,8 @@ impl Room {
         let history = &context.config.history;
         let read = self.log.offset() + 1 - oldest;
         if oldest > 1 && read < history.ids as u64 && self.log.may_remember_more(context.wall, history) {
-            self.phase = Phase::Remembering { parked, oldest };
-            let count = LOADED_AT_ONCE.min(usize::try_from(oldest - 1).unwrap_or(usize::MAX));
-            self.look_up(oldest - 1 - count as u64, count, Wanted::Ids, context);
+            self.phase = Phase::Remembering { parked };
+            self.look_up(Start::Before(oldest), LOADED_AT_ONCE, Wanted::Ids, context);
             return;
         }
         self.phase = Phase::Ready;
@@ -319,16 +317,15 @@ impl Room {
     /// The store has looked up publications for their ids. False when it could not, and the room is of no use: an id
     /// that is not remembered would be published twice.
     fn remembered(&mut self, outcome: Result<Vec<Record>, StoreError>, context: &mut Context<'_>) -> bool {
-        let (parked, oldest) = match std::mem::replace(&mut self.phase, Phase::Ready) {
-            Phase::Remembering { parked, oldest } => (parked, oldest),
+        let parked = match std::mem::replace(&mut self.phase, Phase::Ready) {
+            Phase::Remembering { parked } => parked,
             phase => {
                 self.phase = phase;
                 return true;
             }
         };
         match outcome {
-            Ok(mut records) => {
-                records.retain(|record| record.offset < oldest);
+            Ok(records) => {
                 let publications: Vec<_> = records.iter().filter_map(Publication::from_record).collect();
                 self.log.remember(&publications, &context.config.history);
                 let oldest = records.first().map_or(1, |record| record.offset);
@@ -343,8 +340,13 @@ impl Room {
     }
 
     fn ask_what_is_there(&self, context: &mut Context<'_>) {
-        // What is under way when something goes wrong has to be among what is loaded.
-        let limit = LOADED_AT_ONCE.max(context.config.limits.write_group);
+        let config = context.config;
+        let limit = match self.phase {
+            // More would not stay in memory.
+            Phase::Loading(_) => Limit { records: LOADED_AT_ONCE, bytes: config.history.bytes_in_memory },
+            // What was under way when something went wrong has to be among what is loaded; it had waited before.
+            _ => Limit { records: config.limits.write_group.max(1), bytes: config.limits.waiting_bytes },
+        };
         let operation = Operation::Load { channel: self.channel.clone(), limit };
         context.ask_store(operation, Purpose::Load(self.channel.clone()));
     }

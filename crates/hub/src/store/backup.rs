@@ -20,7 +20,7 @@ use host::Random;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::{Epoch, Record, Store, StoreError, Write};
+use super::{Epoch, Limit, Record, Start, Store, StoreError, Write};
 
 /// What went through, so far or in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,7 +160,8 @@ const BODIES: u8 = 2;
 const END: u8 = 3;
 
 const ROOMS_AT_ONCE: usize = 256;
-const RECORDS_AT_ONCE: usize = 64;
+/// Read from the store at once.
+const AT_ONCE: Limit = Limit { records: 64, bytes: 1 << 20 };
 /// A block of bodies is written when it is this long, in bytes.
 const BLOCK: usize = 64 << 10;
 /// No block is longer than this, in bytes: one record, and what came before it.
@@ -174,8 +175,8 @@ fn write_room(
     writer: &mut Writer<impl Output>,
     progress: &mut impl FnMut(Progress),
 ) -> Result<(), BackupError> {
-    let Some(room) = store.load(name, 0)? else { return Ok(()) };
-    let mut records = store.read(name, 0, RECORDS_AT_ONCE)?;
+    let Some(room) = store.load(name, Limit { records: 0, bytes: 0 })? else { return Ok(()) };
+    let mut records = store.read(name, Start::After(0), AT_ONCE)?;
     let first = records.first().map_or(room.offset, |record| record.offset - 1);
     let mut payload = Vec::new();
     put_text(&mut payload, name);
@@ -209,7 +210,7 @@ fn write_room(
             return Err(StoreError::Corrupt(text.into()).into());
         }
         if last < room.offset {
-            records = store.read(name, last, RECORDS_AT_ONCE)?;
+            records = store.read(name, Start::After(last), AT_ONCE)?;
         }
     }
     writer.done.rooms += 1;

@@ -5,7 +5,7 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::{Epoch, Record, Store, StoreError, StoredRoom, Write};
+use super::{Epoch, Limit, Record, Start, Store, StoreError, StoredRoom, Write};
 
 /// A [`Store`] that forgets everything with the process.
 #[derive(Clone, Debug, Default)]
@@ -86,14 +86,11 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn load(&mut self, channel: &str, limit: usize) -> Result<Option<StoredRoom>, StoreError> {
-        Ok(self.rooms.get(channel).map(|room| {
-            let skipped = room.records.len().saturating_sub(limit);
-            StoredRoom {
-                epoch: room.epoch.clone(),
-                offset: room.offset,
-                records: room.records.range(skipped..).cloned().collect(),
-            }
+    fn load(&mut self, channel: &str, limit: Limit) -> Result<Option<StoredRoom>, StoreError> {
+        Ok(self.rooms.get(channel).map(|room| StoredRoom {
+            epoch: room.epoch.clone(),
+            offset: room.offset,
+            records: room.newest(room.records.len(), limit),
         }))
     }
 
@@ -105,10 +102,22 @@ impl Store for Memory {
         Ok(())
     }
 
-    fn read(&mut self, channel: &str, since: u64, limit: usize) -> Result<Vec<Record>, StoreError> {
+    fn read(&mut self, channel: &str, start: Start, limit: Limit) -> Result<Vec<Record>, StoreError> {
         let Some(room) = self.rooms.get(channel) else { return Ok(Vec::new()) };
-        let skipped = room.records.partition_point(|record| record.offset <= since);
-        Ok(room.records.range(skipped..).take(limit).cloned().collect())
+        Ok(match start {
+            Start::After(offset) => {
+                let skipped = room.records.partition_point(|record| record.offset <= offset);
+                let mut admits = limit.admits();
+                room.records
+                    .range(skipped..)
+                    .take_while(|record| admits(record.body.len()))
+                    .cloned()
+                    .collect()
+            }
+            Start::Before(offset) => {
+                room.newest(room.records.partition_point(|record| record.offset < offset), limit)
+            }
+        })
     }
 
     fn rooms(&mut self, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
@@ -124,6 +133,15 @@ struct Room {
     offset: u64,
     /// Offsets rise by one from record to record.
     records: VecDeque<Record>,
+}
+
+impl Room {
+    /// The newest of the first `count` records, oldest first.
+    fn newest(&self, count: usize, limit: Limit) -> Vec<Record> {
+        let mut admits = limit.admits();
+        let newest = self.records.range(..count).rev().take_while(|record| admits(record.body.len())).count();
+        self.records.range(count - newest..count).cloned().collect()
+    }
 }
 
 fn make(end: &mut Option<u64>, channel: &Arc<str>, offset: u64) -> Result<(), StoreError> {
@@ -154,6 +172,10 @@ mod tests {
         Write::Append { channel: channel.into(), record: record(offset) }
     }
 
+    fn records(records: usize) -> Limit {
+        Limit { records, bytes: usize::MAX }
+    }
+
     fn record(offset: u64) -> Record {
         Record { offset, body: Bytes::from(format!("body {offset}")) }
     }
@@ -161,13 +183,15 @@ mod tests {
     #[test]
     fn a_room_gives_back_its_newest_records_oldest_first() {
         let mut store = Memory::new();
-        assert_eq!(store.load("room", 10), Ok(None));
+        assert_eq!(store.load("room", records(10)), Ok(None));
         store.commit(&[create("room"), append("room", 1), append("room", 2), append("room", 3)]).unwrap();
-        let room = store.load("room", 2).unwrap().unwrap();
+        let room = store.load("room", records(2)).unwrap().unwrap();
         assert_eq!((room.epoch.as_str(), room.offset), ("e", 3));
         assert_eq!(room.records, [record(2), record(3)]);
-        assert_eq!(store.read("room", 1, 1), Ok(vec![record(2)]));
-        assert_eq!(store.read("room", 3, 1), Ok(vec![]));
+        assert_eq!(store.read("room", Start::After(1), records(1)), Ok(vec![record(2)]));
+        assert_eq!(store.read("room", Start::After(3), records(1)), Ok(vec![]));
+        assert_eq!(store.read("room", Start::Before(3), records(1)), Ok(vec![record(2)]));
+        assert_eq!(store.read("room", Start::Before(1), records(1)), Ok(vec![]));
     }
 
     #[test]
@@ -175,7 +199,7 @@ mod tests {
         let mut store = Memory::new();
         let misfit = store.commit(&[create("room"), append("room", 1), append("room", 3)]);
         assert_eq!(misfit, Err(StoreError::NotContiguous { channel: "room".into(), last: 1, offset: 3 }));
-        assert_eq!(store.load("room", 1), Ok(None));
+        assert_eq!(store.load("room", records(1)), Ok(None));
         assert_eq!(store.commit(&[append("room", 1)]), Err(StoreError::NoSuchRoom("room".into())));
         store.commit(&[create("room")]).unwrap();
         assert_eq!(store.commit(&[create("room")]), Err(StoreError::RoomExists("room".into())));
@@ -193,9 +217,9 @@ mod tests {
                 Write::Replace { channel: "room".into(), record: record(1) },
             ])
             .unwrap();
-        assert_eq!(store.load("room", 9).unwrap().unwrap().records, [other]);
+        assert_eq!(store.load("room", records(9)).unwrap().unwrap().records, [other]);
         store.commit(&[Write::Trim { channel: "room".into(), through: 99 }, append("room", 3)]).unwrap();
-        assert_eq!(store.load("room", 9).unwrap().unwrap().records, [record(3)]);
+        assert_eq!(store.load("room", records(9)).unwrap().unwrap().records, [record(3)]);
     }
 
     #[test]

@@ -25,12 +25,13 @@ pub use request::{Operation, Outcome, Reply, Request, run};
 
 /// Keeps rooms and their records.
 pub trait Store: Send + 'static {
-    /// Epoch, position and the newest `limit` records of a room, oldest first; `None` when there is no such room.
+    /// Epoch, position and the newest records of a room, as many as `limit` allows, oldest first; `None` when there is no
+    /// such room.
     ///
     /// # Errors
     ///
     /// [`StoreError::Io`] and [`StoreError::Corrupt`] when the room cannot be read.
-    fn load(&mut self, channel: &str, limit: usize) -> Result<Option<StoredRoom>, StoreError>;
+    fn load(&mut self, channel: &str, limit: Limit) -> Result<Option<StoredRoom>, StoreError>;
 
     /// Writes all of `writes`, in order, all or nothing; returns after the sync that covers them.
     ///
@@ -41,12 +42,12 @@ pub trait Store: Send + 'static {
     /// error nothing of `writes` is there, and the store goes on: a caller may try again.
     fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError>;
 
-    /// Records with an offset greater than `since`, oldest first, at most `limit`. None when there is no such room.
+    /// Records from `start` on, as many as `limit` allows, oldest first. None when there is no such room.
     ///
     /// # Errors
     ///
     /// As [`load`](Self::load).
-    fn read(&mut self, channel: &str, since: u64, limit: usize) -> Result<Vec<Record>, StoreError>;
+    fn read(&mut self, channel: &str, start: Start, limit: Limit) -> Result<Vec<Record>, StoreError>;
 
     /// Names of the rooms after `after`, in the order of their bytes, at most `limit`.
     ///
@@ -54,6 +55,40 @@ pub trait Store: Send + 'static {
     ///
     /// As [`load`](Self::load).
     fn rooms(&mut self, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError>;
+}
+
+/// From where to read a room, and in which direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// The records after this offset.
+    After(u64),
+    /// The records before this offset, the last of them first. What was read comes in the order of the offsets all the
+    /// same.
+    Before(u64),
+}
+
+/// How much of a room is read at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Records, at most.
+    pub records: usize,
+    /// Bytes of their bodies, at most. The first record comes whatever its length, so that who reads on gets on.
+    pub bytes: usize,
+}
+
+impl Limit {
+    /// Says of one body after the other, by its length, whether it may still come.
+    fn admits(self) -> impl FnMut(usize) -> bool {
+        let (mut records, mut bytes) = (0, 0_usize);
+        move |length| {
+            let sum = bytes.saturating_add(length);
+            let fits = records < self.records && (records == 0 || sum <= self.bytes);
+            if fits {
+                (records, bytes) = (records + 1, sum);
+            }
+            fits
+        }
+    }
 }
 
 /// A room as it was found in the store.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Record, Store, StoreError, StoredRoom, Write};
+use super::{Limit, Record, Start, Store, StoreError, StoredRoom, Write};
 
 /// Something to do, and a ticket by which the reply finds its way back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +21,8 @@ pub enum Operation {
     Load {
         /// The room's name.
         channel: Arc<str>,
-        /// How many records, at most.
-        limit: usize,
+        /// How much, at most.
+        limit: Limit,
     },
     /// [`Store::commit`]: these writes are there together or not at all.
     Write(Vec<Write>),
@@ -30,10 +30,10 @@ pub enum Operation {
     Read {
         /// The room's name.
         channel: Arc<str>,
-        /// The offset before the first record.
-        since: u64,
-        /// How many records, at most.
-        limit: usize,
+        /// From where.
+        start: Start,
+        /// How much, at most.
+        limit: Limit,
     },
     /// [`Store::rooms`]
     Rooms {
@@ -42,6 +42,18 @@ pub enum Operation {
         /// How many names, at most.
         limit: usize,
     },
+}
+
+impl Operation {
+    /// Bytes of the records that it would write.
+    pub fn bytes(&self) -> usize {
+        let Self::Write(writes) = self else { return 0 };
+        let body = |write: &Write| match write {
+            Write::Append { record, .. } | Write::Replace { record, .. } => record.body.len(),
+            Write::Create { .. } | Write::Restore { .. } | Write::Trim { .. } | Write::Remove { .. } => 0,
+        };
+        writes.iter().map(body).sum()
+    }
 }
 
 /// What came of a request.
@@ -82,9 +94,9 @@ pub fn run(store: &mut dyn Store, requests: Vec<Request>) -> Vec<Reply> {
                 batch.settle(&channel);
                 batch.store.load(&channel, limit).map(Outcome::Loaded)
             }
-            Operation::Read { channel, since, limit } => {
+            Operation::Read { channel, start, limit } => {
                 batch.settle(&channel);
-                batch.store.read(&channel, since, limit).map(Outcome::Records)
+                batch.store.read(&channel, start, limit).map(Outcome::Records)
             }
             Operation::Rooms { after, limit } => {
                 batch.commit();
@@ -158,19 +170,21 @@ mod tests {
     use super::super::{Epoch, Memory};
     use super::*;
 
+    const ONE: Limit = Limit { records: 1, bytes: usize::MAX };
+
     /// Counts commits.
     struct Counting(Memory, usize);
 
     impl Store for Counting {
-        fn load(&mut self, channel: &str, limit: usize) -> Result<Option<StoredRoom>, StoreError> {
+        fn load(&mut self, channel: &str, limit: Limit) -> Result<Option<StoredRoom>, StoreError> {
             self.0.load(channel, limit)
         }
         fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
             self.1 += 1;
             self.0.commit(writes)
         }
-        fn read(&mut self, channel: &str, since: u64, limit: usize) -> Result<Vec<Record>, StoreError> {
-            self.0.read(channel, since, limit)
+        fn read(&mut self, channel: &str, start: Start, limit: Limit) -> Result<Vec<Record>, StoreError> {
+            self.0.read(channel, start, limit)
         }
         fn rooms(&mut self, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
             self.0.rooms(after, limit)
@@ -197,7 +211,7 @@ mod tests {
     #[test]
     fn the_writes_of_a_batch_share_one_commit() {
         let mut store = Counting(Memory::new(), 0);
-        let load = Operation::Load { channel: "elsewhere".into(), limit: 1 };
+        let load = Operation::Load { channel: "elsewhere".into(), limit: ONE };
         let outcomes = outcomes(&mut store, vec![create("a"), load, create("b"), append("a", 1)]);
         assert_eq!(outcomes[1], Ok(Outcome::Loaded(None)));
         assert_eq!(outcomes[3], Ok(Outcome::Written));
@@ -207,7 +221,7 @@ mod tests {
     #[test]
     fn a_look_sees_what_was_written_before_it_and_not_what_comes_after() {
         let mut store = Counting(Memory::new(), 0);
-        let load = || Operation::Load { channel: "a".into(), limit: 1 };
+        let load = || Operation::Load { channel: "a".into(), limit: ONE };
         let rooms = Operation::Rooms { after: None, limit: 9 };
         let outcomes = outcomes(&mut store, vec![load(), create("a"), load(), create("b"), rooms]);
         assert_eq!(outcomes[0], Ok(Outcome::Loaded(None)));

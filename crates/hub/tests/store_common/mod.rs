@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use host::Random;
-use hub::store::{Epoch, Memory, Record, Store, StoreError, StoredRoom, Write};
+use hub::store::{Epoch, Limit, Memory, Record, Store, StoreError, StoredRoom, Write};
 
 /// Random numbers that grow from `seed`, others for each `purpose`.
 pub(crate) fn random(seed: u64, purpose: u8) -> Random {
@@ -11,11 +11,13 @@ pub(crate) fn random(seed: u64, purpose: u8) -> Random {
     Random::from_seed(bytes)
 }
 
+pub(crate) const ALL: Limit = Limit { records: usize::MAX, bytes: usize::MAX };
+
 /// Every room with every record.
 pub(crate) fn dump(store: &mut dyn Store) -> Result<Vec<(String, StoredRoom)>, StoreError> {
     let mut rooms = Vec::new();
     for name in store.rooms(None, usize::MAX)? {
-        let room = store.load(&name, usize::MAX)?.expect("a room that is listed is there");
+        let room = store.load(&name, ALL)?.expect("a room that is listed is there");
         rooms.push((name, room));
     }
     Ok(rooms)
@@ -24,7 +26,7 @@ pub(crate) fn dump(store: &mut dyn Store) -> Result<Vec<(String, StoredRoom)>, S
 /// A group of writes that fits `model`.
 pub(crate) fn writes(random: &mut Random, model: &mut Memory) -> Vec<Write> {
     const NAMES: [&str; 4] = ["a", "lobby", "a room with a longer name", "ü"];
-    let mut ends = NAMES.map(|name| model.load(name, 0).unwrap().map(|room| room.offset));
+    let mut ends = NAMES.map(|name| model.load(name, ALL).unwrap().map(|room| room.offset));
     let mut writes = Vec::new();
     for _ in 0..=random.below(6) {
         let room = random.below(4) as usize;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use host::{Instant, Random, Shard, WallTime};
-use hub::store::{Memory, Reply, Request, Store, run};
+use hub::store::{Limit, Memory, Record, Reply, Request, Start, Store, run};
 use hub::{Authenticator, Config, Counters, Hub, Input, Output, SessionId, ShardMessage, api};
 use serde_json::{Value, json};
 
@@ -252,6 +252,12 @@ impl Machine {
     pub fn counters(&self, shard: usize) -> Counters {
         self.hubs[shard].counters()
     }
+}
+
+/// All that is stored of a room.
+pub fn stored(store: &mut dyn Store, channel: &str) -> Vec<Record> {
+    let all = Limit { records: usize::MAX, bytes: usize::MAX };
+    store.read(channel, Start::After(0), all).unwrap()
 }
 
 pub fn publication(data: &str) -> api::NewPublication {

@@ -19,7 +19,7 @@ use redb::{Builder, Database};
 
 pub use place::{Directory, Place};
 
-use super::{Record, Store, StoreError, StoredRoom, Write};
+use super::{Limit, Record, Start, Store, StoreError, StoredRoom, Write};
 use tables::Failure;
 
 /// A [`Store`] that keeps rooms at a [`Place`], in a directory by default.
@@ -171,7 +171,7 @@ impl<P: Place> Embedded<P> {
 }
 
 impl<P: Place> Store for Embedded<P> {
-    fn load(&mut self, channel: &str, limit: usize) -> Result<Option<StoredRoom>, StoreError> {
+    fn load(&mut self, channel: &str, limit: Limit) -> Result<Option<StoredRoom>, StoreError> {
         self.look(|database| tables::load(database, channel, limit))
     }
 
@@ -196,8 +196,8 @@ impl<P: Place> Store for Embedded<P> {
         }
     }
 
-    fn read(&mut self, channel: &str, since: u64, limit: usize) -> Result<Vec<Record>, StoreError> {
-        self.look(|database| tables::read(database, channel, since, limit))
+    fn read(&mut self, channel: &str, start: Start, limit: Limit) -> Result<Vec<Record>, StoreError> {
+        self.look(|database| tables::read(database, channel, start, limit))
     }
 
     fn rooms(&mut self, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {

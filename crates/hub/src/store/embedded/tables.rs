@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use redb::{
-    Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError,
-    WriteTransaction,
+    AccessGuard, Database, Durability, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition,
+    TableError, WriteTransaction,
 };
 
-use super::super::{Epoch, Record, StoreError, StoredRoom, Write};
+use super::super::{Epoch, Limit, Record, Start, StoreError, StoredRoom, Write};
 
 /// The version of what is described above. Whoever changes it adds a step to [`migrate`].
 pub(super) const FORMAT: u64 = 1;
@@ -98,40 +98,34 @@ pub(super) fn undo(database: &Database, writes: &[Write], number: u64) -> Result
     Ok(transaction.commit()?)
 }
 
-pub(super) fn load(database: &Database, channel: &str, limit: usize) -> Result<Option<StoredRoom>, Failure> {
+pub(super) fn load(database: &Database, channel: &str, limit: Limit) -> Result<Option<StoredRoom>, Failure> {
     let transaction = database.begin_read()?;
     let rooms = transaction.open_table(ROOMS)?;
     let Some(room) = rooms.get(channel)? else { return Ok(None) };
     let (id, offset, epoch) = room.value();
-    let mut records = transaction
-        .open_table(RECORDS)?
-        .range((id, 0)..=(id, u64::MAX))?
-        .rev()
-        .take(limit)
-        .map(|entry| entry.map(|(key, body)| record(key.value(), body.value())))
-        .collect::<Result<Vec<_>, _>>()?;
-    records.reverse();
+    let records = transaction.open_table(RECORDS)?;
+    let records = newest(records.range((id, 0)..=(id, u64::MAX))?, limit)?;
     Ok(Some(StoredRoom { epoch: Epoch::new(epoch), offset, records }))
 }
 
 pub(super) fn read(
     database: &Database,
     channel: &str,
-    since: u64,
-    limit: usize,
+    start: Start,
+    limit: Limit,
 ) -> Result<Vec<Record>, Failure> {
     let transaction = database.begin_read()?;
     let rooms = transaction.open_table(ROOMS)?;
     let Some(room) = rooms.get(channel)? else { return Ok(Vec::new()) };
     let (id, ..) = room.value();
-    let range = (Bound::Excluded((id, since)), Bound::Included((id, u64::MAX)));
-    let records = transaction
-        .open_table(RECORDS)?
-        .range::<(u64, u64)>(range)?
-        .take(limit)
-        .map(|entry| entry.map(|(key, body)| record(key.value(), body.value())))
-        .collect::<Result<_, _>>()?;
-    Ok(records)
+    let records = transaction.open_table(RECORDS)?;
+    match start {
+        Start::After(offset) => {
+            let range = (Bound::Excluded((id, offset)), Bound::Included((id, u64::MAX)));
+            take(records.range::<(u64, u64)>(range)?, limit)
+        }
+        Start::Before(offset) => newest(records.range((id, 0)..(id, offset))?, limit),
+    }
 }
 
 pub(super) fn rooms(database: &Database, after: Option<&str>, limit: usize) -> Result<Vec<String>, Failure> {
@@ -146,8 +140,31 @@ pub(super) fn rooms(database: &Database, after: Option<&str>, limit: usize) -> R
     Ok(names)
 }
 
-fn record((_, offset): (u64, u64), body: &[u8]) -> Record {
-    Record { offset, body: Bytes::copy_from_slice(body) }
+type Entry<'a> = Result<(AccessGuard<'a, (u64, u64)>, AccessGuard<'a, &'static [u8]>), StorageError>;
+
+/// As many records as `limit` allows. No body past that is copied.
+fn take<'a>(entries: impl Iterator<Item = Entry<'a>>, limit: Limit) -> Result<Vec<Record>, Failure> {
+    let mut admits = limit.admits();
+    let mut records = Vec::new();
+    for entry in entries.take(limit.records) {
+        let (key, body) = entry?;
+        if !admits(body.value().len()) {
+            break;
+        }
+        let (_, offset) = key.value();
+        records.push(Record { offset, body: Bytes::copy_from_slice(body.value()) });
+    }
+    Ok(records)
+}
+
+/// The last of the entries, as many as `limit` allows, in their order.
+fn newest<'a>(
+    entries: impl DoubleEndedIterator<Item = Entry<'a>>,
+    limit: Limit,
+) -> Result<Vec<Record>, Failure> {
+    let mut records = take(entries.rev(), limit)?;
+    records.reverse();
+    Ok(records)
 }
 
 fn begin(database: &Database) -> Result<WriteTransaction, Failure> {
