@@ -1,9 +1,11 @@
-//! The bounds of one connection to the whole server, each reached from outside, in virtual time.
+//! The bounds of the whole server, each reached from outside, in virtual time.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use application::http::client::Client;
+use bytes::Bytes;
 use fourwire_server as server;
 use host::{Network, Runtime, Task};
 use hub::store::Memory;
@@ -23,7 +25,10 @@ struct World {
 }
 
 fn world(change: impl FnOnce(&mut Config)) -> World {
-    let lab = Lab::new(1);
+    world_in(Lab::new(1), change)
+}
+
+fn world_in(lab: Lab, change: impl FnOnce(&mut Config)) -> World {
     let server = lab.machine("server", address().ip(), 1);
     let mut config = Config { listen: vec![address()], ..Config::default() };
     change(&mut config);
@@ -114,6 +119,85 @@ fn who_does_not_read_is_closed_as_slow_and_slows_nobody() {
         assert!(got < MESSAGES, "what waited was dropped");
         assert_eq!(closed(&mut slow).await, (3008, "slow".into()));
     });
+}
+
+#[test]
+fn what_waits_for_a_disk_that_hangs_is_bounded_over_all_rooms_and_goes_on_after_it() {
+    const LIMIT: u64 = 200_000;
+    const CLIENTS: usize = 4;
+    const EACH: usize = 5;
+    // Whatever the store is asked takes seconds, and nobody is told meanwhile that it takes too long.
+    let lab = Lab::with(lab::Config { blocking: Duration::from_secs(2), ..lab::Config::default() });
+    let World { lab, client, trigger: _trigger, shard: _ } =
+        world_in(lab, |config| config.hub.limits.total_waiting_bytes = LIMIT as usize);
+    lab.block_on(async move {
+        let data = "x".repeat(30_000);
+        let mut sockets = Vec::new();
+        for _ in 0..CLIENTS {
+            let mut socket = dial(&client).await.expect("a handshake");
+            socket.send(r#"{"id":1,"connect":{}}"#).await.expect("open");
+            text(&mut socket).await;
+            sockets.push(socket);
+        }
+        for (number, socket) in sockets.iter_mut().enumerate() {
+            for id in 0..EACH {
+                // Each in a room of its own: no room and no session is near its own bound.
+                let room = format!("room-{number}-{id}");
+                let publish =
+                    format!(r#"{{"id":{},"publish":{{"channel":"{room}","data":"{data}"}}}}"#, id + 2);
+                socket.send(publish.as_str()).await.expect("open");
+            }
+        }
+        host::sleep(&client, Duration::from_secs(1)).await;
+        let waiting = metric(&client, "fourwire_publications_waiting_bytes").await;
+        let refused = metric(&client, "fourwire_publications_refused_total").await;
+        let fitting = (CLIENTS * EACH) as u64 - refused;
+        assert!((30_000 * fitting..=LIMIT).contains(&waiting), "{waiting} bytes of {fitting}");
+        assert_eq!(fitting, 6, "as many as fit");
+        assert_eq!(metric(&client, "fourwire_publications_total").await, 0, "nothing is stored yet");
+
+        let (mut stored, mut again_later) = (0, 0);
+        for socket in &mut sockets {
+            for _ in 0..EACH {
+                let reply = text(socket).await;
+                if reply.contains(r#""publish":{}"#) {
+                    stored += 1;
+                } else {
+                    assert!(
+                        reply.contains(r#""code":111"#) && reply.contains(r#""temporary":true"#),
+                        "{reply}"
+                    );
+                    again_later += 1;
+                }
+            }
+        }
+        assert_eq!((stored, again_later), (fitting, refused));
+        assert_eq!(metric(&client, "fourwire_publications_waiting_bytes").await, 0);
+        assert_eq!(metric(&client, "fourwire_publications_total").await, fitting);
+        for socket in &mut sockets {
+            let publish = format!(r#"{{"id":9,"publish":{{"channel":"later","data":"{data}"}}}}"#);
+            socket.send(publish.as_str()).await.expect("open");
+        }
+        for socket in &mut sockets {
+            let mut reply = text(socket).await;
+            while reply == "{}" {
+                reply = text(socket).await;
+            }
+            assert_eq!(reply, r#"{"id":9,"publish":{}}"#, "what was refused may come again");
+        }
+        assert_eq!(metric(&client, "fourwire_publications_waiting_bytes").await, 0);
+    });
+}
+
+/// One number of the server's metrics.
+async fn metric(host: &LabHost, name: &str) -> u64 {
+    let mut client =
+        Client::new(host.connect(address()).await.expect("somebody listens")).await.expect("HTTP");
+    let request = http::Request::get(format!("http://{}/metrics", address())).body(Bytes::new());
+    let response = client.send(request.expect("a request"), 1 << 20).await.expect("an answer");
+    let text = std::str::from_utf8(response.body()).expect("text");
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().expect("a number")
 }
 
 #[test]
