@@ -1,6 +1,7 @@
 //! Ethernet II frames (IEEE 802.3 clause 3, RFC 894), without preamble and frame check sequence.
 
 use core::fmt;
+use core::net::IpAddr;
 
 use crate::Error;
 use crate::bytes::{array, put, u16_at};
@@ -56,6 +57,21 @@ pub struct MacAddress(pub [u8; 6]);
 impl MacAddress {
     /// Everybody on the link.
     pub const BROADCAST: Self = Self([0xff; 6]);
+
+    /// Where packets to an IP multicast group go (RFC 1112 section 6.4, RFC 2464 section 7); `None` for what is no group.
+    pub fn of_group(group: IpAddr) -> Option<Self> {
+        match group {
+            IpAddr::V4(v4) if v4.is_multicast() => {
+                let [_, a, b, c] = v4.octets();
+                Some(Self([0x01, 0x00, 0x5e, a & 0x7f, b, c]))
+            }
+            IpAddr::V6(v6) if v6.is_multicast() => {
+                let [.., a, b, c, d] = v6.octets();
+                Some(Self([0x33, 0x33, a, b, c, d]))
+            }
+            _ => None,
+        }
+    }
 
     /// Whether it names a group of stations, everybody among them.
     pub const fn is_multicast(self) -> bool {
@@ -117,6 +133,14 @@ mod tests {
         frame[12..14].copy_from_slice(&46u16.to_be_bytes());
         assert_eq!(Header::parse(&frame), Err(Error::Malformed));
         assert_eq!(Header::parse(&frame[..13]), Err(Error::Truncated));
+    }
+
+    #[test]
+    fn a_group_has_an_address_on_the_link() {
+        let of = |group: &str| MacAddress::of_group(group.parse().unwrap());
+        assert_eq!(of("239.129.2.3"), Some(MacAddress([0x01, 0x00, 0x5e, 0x01, 2, 3])));
+        assert_eq!(of("ff02::1:ff0e:8c6c"), Some(MacAddress([0x33, 0x33, 0xff, 0x0e, 0x8c, 0x6c])));
+        assert_eq!((of("10.0.0.1"), of("fe80::1")), (None, None));
     }
 
     proptest! {

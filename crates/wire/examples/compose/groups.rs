@@ -50,8 +50,7 @@ fn igmp(capture: &mut Capture) {
         message.emit(&mut bytes);
         let options = ipv4::Options::new(&[ipv4::RawOption::ROUTER_ALERT, 4, 0, 0]).expect("four bytes");
         let header = ipv4::Header { ttl: 1, destination, options, ..v4_header(Protocol::IGMP) };
-        let [_, a, b, c] = destination.octets();
-        let group = MacAddress([0x01, 0, 0x5e, a & 0x7f, b, c]);
+        let group = MacAddress::of_group(destination.into()).expect("a group");
         capture.frame(EtherType::IPV4, group, &v4_packet(&header, &bytes), "IGMP");
     }
 }
@@ -89,8 +88,7 @@ fn mld(capture: &mut Capture) {
         let mut bytes = vec![0; 8];
         ipv6::emit_router_alert(&mut bytes, Protocol::ICMPV6, 0);
         bytes.extend(icmpv6_bytes(&header, &icmpv6::Message::Multicast(message)));
-        let [.., a, b, c, d] = destination.octets();
-        let group = MacAddress([0x33, 0x33, a, b, c, d]);
+        let group = MacAddress::of_group(destination.into()).expect("a group");
         capture.frame(EtherType::IPV6, group, &v6_packet(&header, &bytes), "MLD");
     }
 }

@@ -228,6 +228,20 @@ mod tests {
     }
 
     #[test]
+    fn a_jumbogram_is_refused() {
+        // Its length stands in an option, and the header says zero.
+        let mut packet = std::vec![0; Header::LEN];
+        header(0, ADDRESS).emit(&mut packet, 0);
+        packet.extend([6, 0, 0xc2, 4, 0, 1, 0, 0]);
+        packet.resize(Header::LEN + 0x1_0000, 0);
+        let (header, payload) = Header::parse(&packet).unwrap();
+        assert_eq!(Chain::of(&header, payload), Err(Problem::Discard));
+        // One that says two lengths is told that nobody here knows the option.
+        let code = ParameterProblem::UnrecognizedOption;
+        assert_eq!(Chain::of(&header, &packet[40..80]), Err(Problem::Answer { code, pointer: 42 }));
+    }
+
+    #[test]
     fn the_number_of_headers_is_limited() {
         let mut payload = options(60).repeat(8);
         payload[56] = 6;
