@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hub::Config;
-use hub::store::{Limit, Memory, Record, Start, Store, StoreError, StoredRoom, Write};
+use hub::store::{Limit, Memory, Operation, Record, Start, Store, StoreError, StoredRoom, Write};
 use serde_json::{Value, json};
 use support::{Client, Machine};
 
@@ -85,9 +85,7 @@ fn total_waiting_bytes_counts_what_a_change_keeps() {
         }
         // Reads are answered; writes are not.
         for _ in 0..20 {
-            let is_read = |request: &hub::store::Request| {
-                matches!(request.operation, hub::store::Operation::Read { .. })
-            };
+            let is_read = |request: &hub::store::Request| matches!(request.operation, Operation::Read { .. });
             let reads: Vec<_> =
                 machine.store_queue[0].iter().filter(|request| is_read(request)).cloned().collect();
             machine.store_queue[0].retain(|request| !is_read(request));
@@ -192,4 +190,27 @@ fn bytes_read_from_the_store() {
     assert_eq!([recovered(57), recovered(56), recovered(0)], [Some(3), None, None]);
     let most = most.load(Ordering::Relaxed);
     assert!((LIMIT / 2..=LIMIT).contains(&most), "{most} bytes at once");
+}
+
+#[test]
+fn total_waiting_bytes_counts_what_a_change_has_found_while_it_looks_further() {
+    let (mut machine, client) = machine(|config| config.history.in_memory = 1);
+    machine.rpc(client, "publish", json!({"id": "a", "channel": "room", "data": 1}));
+    for id in ["b", "c", "d"] {
+        machine.rpc(client, "edit", json!({"id": id, "channel": "room", "target": 1, "data": id}));
+    }
+    machine.rpc(client, "publish", json!({"id": "e", "channel": "room", "data": 1}));
+    let data = json!({"id": "f", "channel": "room", "target": 1});
+    machine.command(client, &json!({"id": 1000, "rpc": {"method": "delete", "data": data}}));
+    let mut bytes = vec![0];
+    while machine.store_queue[0].iter().any(|request| matches!(request.operation, Operation::Read { .. })) {
+        bytes.push(machine.counters(0).waiting_bytes);
+        machine.step(0);
+        machine.step(0);
+    }
+    assert_eq!(bytes.len(), 5, "the target and three edits are looked up");
+    assert!(bytes.is_sorted_by(|less, more| less < more), "{bytes:?}");
+    machine.settle();
+    assert!(machine.reply(client, 1000)["rpc"].is_object());
+    assert_eq!(machine.counters(0).waiting_bytes, 0);
 }
