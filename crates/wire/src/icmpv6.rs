@@ -1,5 +1,5 @@
-//! ICMP for IPv6 (RFC 4443), and within it neighbour discovery ([`ndp`](crate::ndp)) and multicast listener discovery
-//! ([`mld`](crate::mld)).
+//! ICMP for IPv6 (RFC 4443), and within it neighbour discovery ([`ndp`]) and multicast listener discovery
+//! ([`mld`]).
 
 use crate::bytes::{put, u16_at, u32_at};
 use crate::checksum::Sum;

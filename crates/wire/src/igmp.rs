@@ -7,7 +7,7 @@ use crate::Error;
 use crate::bytes::{array, put};
 use crate::checksum::Sum;
 use crate::multicast::decode;
-pub use crate::multicast::{QueryExtension, Record, RecordKind, Records, Sources};
+pub use crate::multicast::{Address, QueryExtension, Record, RecordKind, Records, Sources};
 
 /// An IGMP message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use core::net::Ipv6Addr;
 
 use crate::Error;
 use crate::bytes::{array, put, u16_at};
-pub use crate::multicast::{QueryExtension, Record, RecordKind, Records, Sources};
+pub use crate::multicast::{Address, QueryExtension, Record, RecordKind, Records, Sources};
 
 /// A multicast listener discovery message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
