@@ -284,11 +284,11 @@ impl Model {
         let offset = reply["offset"].as_u64().unwrap();
         let epoch = reply["epoch"].as_str().unwrap().to_owned();
         match self.users[user].position.clone() {
-            // It was never in a room that had anything to miss.
-            Some((0, old)) if old != epoch && self.users[user].seen.is_empty() => {
-                self.users[user].position = Some((offset, epoch));
-            }
-            Some(_) => {
+            Some((before, _)) => {
+                if before == 0 {
+                    // It was in the room before there was anything in it: the store may not know of that.
+                    self.users[user].position = Some((0, epoch.clone()));
+                }
                 assert_eq!(reply["recovered"], json!(true), "not recovered: {line}");
                 for publication in reply["publications"].as_array().into_iter().flatten() {
                     self.see(user, publication);

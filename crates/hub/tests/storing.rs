@@ -259,6 +259,34 @@ fn a_restart_keeps_position_history_and_ids() {
 }
 
 #[test]
+fn who_was_in_a_room_before_its_first_publication_misses_nothing_by_a_restart() {
+    let mut machine = Machine::new(1);
+    let ada = machine.join(0, "ada");
+    let reply = machine.call(ada, "subscribe", json!({"channel": "a"}));
+    let (offset, epoch) = (&reply["subscribe"]["offset"], &reply["subscribe"]["epoch"]);
+    assert!(offset.is_null() || offset == &json!(0), "{reply}");
+    let request = json!({"channel": "a", "recover": true, "offset": 0, "epoch": epoch});
+    for published in 0..3 {
+        machine.restart(&hub::Config::default(), 50 + published);
+        let ada = machine.join(0, "ada");
+        let ben = machine.join(0, "ben");
+        let reply = machine.call(ada, "subscribe", request.clone());
+        let reply = &reply["subscribe"];
+        assert_eq!(reply["recovered"], json!(true), "{reply}");
+        assert_ne!(&reply["epoch"], epoch, "the store did not know the room");
+        let missed = reply["publications"].as_array().map_or(0, Vec::len);
+        assert_eq!(missed, usize::from(published), "all that there is");
+        publish(&mut machine, ben, &published.to_string());
+    }
+    // Where the first are gone, it cannot be said what was missed.
+    machine.store.commit(&[Write::Trim { channel: "a".into(), through: 1 }]).unwrap();
+    machine.restart(&hub::Config::default(), 60);
+    let ada = machine.join(0, "ada");
+    let reply = machine.call(ada, "subscribe", request);
+    assert_eq!(reply["subscribe"].get("recovered"), None, "{reply}");
+}
+
+#[test]
 fn a_restart_reads_back_as_far_as_ids_live() {
     for (published, seconds, expected) in [(700, 0, 1), (1400, 0, 1401), (300, 400, 301)] {
         let mut config = hub::Config::default();

@@ -138,7 +138,7 @@ impl Room {
         let limit = context.config.limits.publications_per_reply;
         let since = &recover.since;
         let missed = self.log.offset().saturating_sub(since.offset);
-        if !self.is_here(since) || missed > limit as u64 {
+        if !self.goes_on_from(since) || missed > limit as u64 {
             self.recovered(asker, session, member, &recover, None, context);
         } else if self.log.first_in_memory() <= since.offset + 1 {
             let missed = self.log.after(since.offset).cloned().collect();
@@ -208,7 +208,7 @@ impl Room {
                 context.answer(asker, Err(error));
             }
             (Wanted::Recovery { asker, session, member, recover }, Ok(found)) => {
-                let missed = if self.is_here(&recover.since) {
+                let missed = if self.goes_on_from(&recover.since) {
                     self.join_on(recover.since.offset, found)
                 } else {
                     None
@@ -230,6 +230,13 @@ impl Room {
     /// Whether a client's position is one of this room's.
     fn is_here(&self, since: &Since) -> bool {
         since.offset <= self.log.offset() && (since.epoch.is_empty() || since.epoch == self.epoch.as_str())
+    }
+
+    /// Whether a client that has seen everything up to there, and nothing else, can go on here. Who was in the room
+    /// before anything was published has seen nothing, of whatever epoch: all that there is, it missed. The store knows
+    /// no room before its first publication, so such a room has another epoch after a restart.
+    fn goes_on_from(&self, since: &Since) -> bool {
+        since.offset == 0 || self.is_here(since)
     }
 
     /// All publications after the one at `after`, of which the store had these. `None` when some are missing.
