@@ -40,7 +40,7 @@ pub struct History {
     /// unloaded, then those that are written to keep less.
     pub total_bytes_in_memory: usize,
     /// Ids of publications that a room remembers, so that a repeated publish is answered with the first one's offset.
-    /// When a room is loaded, at most that many of its newest publications are read for their ids.
+    /// When a room is loaded, about that many of its newest publications, at most, are read for their ids.
     pub ids: usize,
     /// How long a room remembers an id, on the wall clock.
     pub id_lifetime: Duration,
