@@ -47,6 +47,15 @@ function story(draw) {
   return { publications, seen: [...seen] };
 }
 
+/** The same publications as history has them after all of them: what was deleted says nothing any more. */
+function kept(publications) {
+  return publications.map((publication) => {
+    const by = publications.find(({ tags }) => tags.deletes === String(publication.offset));
+    if (!by) return publication;
+    return { ...publication, data: null, tags: { ...publication.tags, deleted: String(by.offset) } };
+  });
+}
+
 export const cases = [
   {
     name: "publications give the same log in any order, and any number of times",
@@ -60,6 +69,30 @@ export const cases = [
         const shown = log.all().map(({ offset, text, deleted }) => [offset, deleted ? null : text]);
         assert.deepEqual(shown, seen, `seed ${seed}`);
         assert.equal(added, seen.length, `seed ${seed}: each message is new once`);
+      }
+    },
+  },
+  {
+    name: "a message that comes again is shown once, and what was deleted does not come back",
+    async run() {
+      for (let seed = 1; seed <= 300; seed += 1) {
+        const draw = random(seed);
+        const { publications, seen } = story(draw);
+        // Copies from before a deletion and from after it arrive in any order, and the deletion itself does not.
+        const before = publications.filter(({ tags }) => tags.deletes === undefined);
+        const after = kept(publications).filter(({ tags }) => tags.deletes === undefined);
+        const log = new Log();
+        const first = new Map();
+        for (const publication of shuffled([...before, ...after], draw)) {
+          const added = log.add(publication);
+          if (added) {
+            assert.ok(!first.has(added.offset), `seed ${seed}: ${added.offset} is new once`);
+            first.set(added.offset, added);
+          }
+        }
+        const shown = log.all().map(({ offset, text, deleted }) => [offset, deleted ? null : text]);
+        assert.deepEqual(shown, seen, `seed ${seed}`);
+        for (const message of log.all()) assert.equal(message, first.get(message.offset), `seed ${seed}: it stays the same one`);
       }
     },
   },
