@@ -82,6 +82,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn other_hardware_and_protocols_are_malformed() {
+        let mut bytes = [0; Packet::LEN];
+        bytes[..6].copy_from_slice(&ETHERNET_IPV4);
+        bytes[7] = 1;
+        assert!(Packet::parse(&bytes).is_ok());
+        for at in 0..6 {
+            let mut bytes = bytes;
+            bytes[at] ^= 2;
+            assert_eq!(Packet::parse(&bytes), Err(Error::Malformed), "byte {at}");
+        }
+    }
+
     proptest! {
         #[test]
         fn what_is_parsed_is_emitted_again(tail in proptest::collection::vec(any::<u8>(), 0..30), operation in 0u8..4) {

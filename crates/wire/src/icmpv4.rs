@@ -195,6 +195,17 @@ mod tests {
     }
 
     #[test]
+    fn an_echo_has_no_code() {
+        for kind in [ECHO_REQUEST, ECHO_REPLY, SOURCE_QUENCH] {
+            let mut bytes = [kind, 9, 0, 0, 0, 0, 0, 0];
+            let checksum = Sum::of(&bytes).checksum().to_be_bytes();
+            bytes[2..4].copy_from_slice(&checksum);
+            let other = Message::Other { kind, code: 9, body: &[0; 4] };
+            assert_eq!(Message::parse(&bytes), Ok(other));
+        }
+    }
+
+    #[test]
     fn extensions_are_not_of_the_quoted_packet() {
         let mut bytes = vec![11, 0, 0, 0, 0, 32, 0, 0];
         bytes.extend([7; 128 + 12]);

@@ -282,6 +282,18 @@ mod tests {
         Sum::pseudo_header(address(1), address(2), 58, len)
     }
 
+    #[test]
+    fn extensions_are_not_of_the_quoted_packet() {
+        let mut bytes = vec![3, 0, 0, 0, 17, 0, 0, 0];
+        bytes.extend([7; 136 + 12]);
+        let sum = pseudo_header(bytes.len());
+        let checksum = sum.and(&bytes).checksum().to_be_bytes();
+        bytes[2..4].copy_from_slice(&checksum);
+        let quoted = &[7; 136][..];
+        let code = TimeExceeded::InTransit;
+        assert_eq!(Message::parse(&bytes, sum), Ok(Message::TimeExceeded { code, quoted }));
+    }
+
     fn message(kind: u8, code: u8, field: [u8; 4], data: &[u8]) -> Message<'_> {
         let echo = Echo { identifier: u16_at(&field, 0), sequence: u16_at(&field, 2), data };
         match kind {

@@ -309,6 +309,17 @@ mod tests {
     }
 
     #[test]
+    fn the_reserved_flag_is_malformed() {
+        let mut packet = vec![0; 20];
+        Header::parse(&[&PACKET[..], &[0; 95]].concat()).unwrap().0.emit(&mut packet, 0);
+        packet[6] |= 0x80;
+        packet[10..12].fill(0);
+        let checksum = Sum::of(&packet).checksum().to_be_bytes();
+        packet[10..12].copy_from_slice(&checksum);
+        assert_eq!(Header::parse(&packet), Err(Error::Malformed));
+    }
+
+    #[test]
     fn options_end_where_they_are_malformed() {
         let options = Options::new(&[1, 148, 4, 0, 0, 131, 200]).unwrap();
         let read: Vec<_> = options.iter().collect();

@@ -273,6 +273,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_later_fragment_begins_with_is_no_header() {
+        let payload = [&[60, 0, 0, 8, 0, 0, 0, 1][..], &options(6)].concat();
+        let packet = header(44, ADDRESS);
+        let mut extensions = Extensions::of(&packet, &payload);
+        assert!(matches!(extensions.next(), Some(Ok(Extension::Fragment(_)))));
+        assert_eq!(extensions.next(), None);
+        assert_eq!((extensions.protocol(), extensions.offset()), (Protocol::DESTINATION_OPTIONS, 8));
+    }
+
+    #[test]
     fn a_first_fragment_has_all_headers() {
         let fragment = |next: u8, offset| Fragment {
             next_header: Protocol(next),
@@ -287,6 +297,7 @@ mod tests {
         assert!(!is_whole_chain(&fragment(60, 0), &body), "TCP options are part of the header");
         assert!(!is_whole_chain(&fragment(60, 0), &body[..16]));
         assert!(!is_whole_chain(&fragment(60, 0), &body[..7]));
+        assert!(!is_whole_chain(&fragment(6, 0), &[0; 19]), "whatever length a segment says");
         assert!(!is_whole_chain(&fragment(17, 0), &[0; 7]));
         assert!(is_whole_chain(&fragment(17, 8), &[]), "others begin anywhere");
     }

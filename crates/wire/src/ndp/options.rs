@@ -251,6 +251,10 @@ pub(super) mod tests {
         }
     }
 
+    fn first(bytes: &[u8]) -> Option<NdpOption<'_>> {
+        Options::parse(bytes).unwrap().iter().next()
+    }
+
     fn written(option: NdpOption<'_>) -> Vec<u8> {
         let mut bytes = vec![0xaa; option.len()];
         option.emit(&mut bytes);
@@ -292,12 +296,20 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_prefix_has_128_bits_at_most() {
+        let mut bytes = [0; 32];
+        bytes[..3].copy_from_slice(&[3, 4, 128]);
+        assert!(matches!(first(&bytes), Some(NdpOption::Prefix(Prefix { len: 128, .. }))));
+        bytes[2] = 129;
+        assert!(matches!(first(&bytes), Some(NdpOption::Other { kind: 3, .. })));
+    }
+
+    #[test]
     fn a_length_that_does_not_fit_the_type_is_passed_over() {
         for (kind, units) in [(1, 2), (3, 3), (5, 2), (25, 1), (25, 2)] {
             let mut bytes = vec![0; units * 8];
             bytes[..2].copy_from_slice(&[kind, units as u8]);
-            let first = Options::parse(&bytes).unwrap().iter().next().unwrap();
-            assert_eq!(first, NdpOption::Other { kind, data: &bytes[2..] });
+            assert_eq!(first(&bytes), Some(NdpOption::Other { kind, data: &bytes[2..] }));
         }
     }
 
