@@ -16,6 +16,33 @@ use crate::publication::{Author, Publication, tags_size};
 #[derive(Clone, Debug)]
 pub struct ShardMessage(pub(crate) Message);
 
+impl ShardMessage {
+    /// Bytes of the publications that it brings, about: what makes some messages much larger than others. Answers count
+    /// nothing: what they bring the room has in memory anyway, or the store was asked for, which is bounded where it is
+    /// asked.
+    pub fn bytes(&self) -> usize {
+        match &self.0 {
+            Message::Ask { question: Question::Publish(draft) | Question::Change { draft, .. }, .. } => {
+                draft.size()
+            }
+            Message::Signal { publication, .. } => publication.size(),
+            Message::Published { publications, .. } => {
+                publications.iter().map(|publication| publication.size()).sum()
+            }
+            Message::Ask { .. }
+            | Message::Leave { .. }
+            | Message::Count { .. }
+            | Message::Disconnect { .. }
+            | Message::Unsubscribe { .. }
+            | Message::Answer { .. }
+            | Message::Joined { .. }
+            | Message::Left { .. }
+            | Message::Evicted { .. }
+            | Message::Forgotten => 0,
+        }
+    }
+}
+
 /// What is said.
 #[derive(Clone, Debug)]
 pub(crate) enum Message {
