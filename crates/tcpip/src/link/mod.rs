@@ -1,0 +1,1 @@
+//! Network access: interfaces, their media, and the neighbours on them (ARP, NDP).

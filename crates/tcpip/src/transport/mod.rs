@@ -1,0 +1,3 @@
+//! The transport layer: TCP and UDP.
+
+pub mod tcp;

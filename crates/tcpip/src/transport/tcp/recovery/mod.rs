@@ -1,0 +1,1 @@
+//! Loss recovery: what was sent, what arrived, what to send again, and when.
