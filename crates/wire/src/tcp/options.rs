@@ -172,6 +172,7 @@ impl SackBlocks {
 pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::vec;
 
     prop_compose! {
         /// Options that fit 40 bytes.
@@ -226,6 +227,21 @@ pub(super) mod tests {
         // A length that does not fit its kind is passed over.
         assert_eq!(Options::parse(&[2, 3, 9, 4, 2]).max_segment_size, None);
         assert!(Options::parse(&[2, 3, 9, 4, 2]).sack_permitted);
+    }
+
+    #[test]
+    fn blocks_that_were_packed_closer_than_we_pack_are_left_out() {
+        let mut bytes = vec![TIMESTAMPS, 10, 0, 0, 0, 1, 0, 0, 0, 2, WINDOW_SCALE, 3, 7, SACK, 26];
+        bytes.extend([9; 24]);
+        bytes.push(END);
+        let options = Options::parse(&bytes);
+        assert_eq!((bytes.len(), options.sack.as_slice().len()), (40, 3));
+        let mut again = [0; 40];
+        let len = options.len();
+        options.emit(&mut again[..len]);
+        let read = Options::parse(&again[..len]);
+        assert_eq!(read.sack.as_slice(), &options.sack.as_slice()[..2]);
+        assert_eq!(Options { sack: options.sack, ..read }, options);
     }
 
     #[test]
