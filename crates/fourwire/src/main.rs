@@ -1,6 +1,8 @@
 //! The command line: puts the rest together, and holds no logic of its own.
 
 mod backup;
+mod get;
+mod names;
 mod publish;
 mod remote;
 mod restore;
@@ -30,6 +32,7 @@ enum Command {
     Serve(serve::Args),
     Publish(publish::Args),
     Watch(watch::Args),
+    Get(get::Args),
     Ws(ws::Args),
     Backup(backup::Args),
     Restore(restore::Args),
@@ -51,6 +54,7 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Serve(args) => serve::run(args)?,
         Command::Publish(args) => publish::run(args)?,
         Command::Watch(args) => watch::run(args)?,
+        Command::Get(args) => get::run(args)?,
         Command::Ws(args) => ws::run(args)?,
         Command::Backup(args) => backup::run(args)?,
         Command::Restore(args) => restore::run(args)?,

@@ -1,0 +1,201 @@
+//! `fourwire get`: fetches what is at an address of the web.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use application::dns;
+use application::http::client;
+use bytes::Bytes;
+use host::{Host, Instant, timeout_at};
+use http::header::{ACCEPT, LOCATION, USER_AGENT};
+use http::{HeaderValue, Request, Response, Uri};
+use kernel::ShutdownSignals;
+
+use crate::names;
+
+/// Fetch what is at an http:// address, and print it.
+///
+/// Follows redirects. Exit status 1 when the server answers with an error.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// What to fetch, such as http://127.0.0.1:8000/health
+    url: Uri,
+
+    /// Write it to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Print the response's head before it
+    #[arg(short, long)]
+    include: bool,
+
+    /// Give up after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    timeout: u32,
+
+    /// Take no more than so many MiB
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    limit: u32,
+
+    #[command(flatten)]
+    names: names::Args,
+}
+
+/// Why nothing was fetched.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("{0} is not an http:// address with a host; https needs TLS, which is not built in")]
+    Address(Uri),
+    #[error(transparent)]
+    Name(#[from] dns::Error),
+    #[error("cannot connect to {0}: {1}")]
+    Connect(SocketAddr, io::Error),
+    #[error("nobody at {0} answered within {1} s")]
+    Late(Uri, u32),
+    #[error(transparent)]
+    Exchange(#[from] client::Error),
+    #[error("more than {REDIRECTS} redirects, the last to {0}")]
+    Redirects(Uri),
+    #[error("the server redirects to nowhere")]
+    Nowhere,
+    #[error("the server answered {0}")]
+    Status(http::StatusCode),
+    #[error("cannot write what was fetched: {0}")]
+    Output(io::Error),
+    #[error("the system refused: {0}")]
+    System(#[from] io::Error),
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Redirects that are followed.
+const REDIRECTS: usize = 10;
+
+/// Fetches on the operating system's network.
+pub(crate) fn run(args: Args) -> Result<(), Error> {
+    let fetched = kernel::run(1, |host| {
+        let args = args.clone();
+        async move {
+            let mut signals = ShutdownSignals::watch()?;
+            tokio::select! {
+                biased;
+                _ = signals.next() => Err(Error::Interrupted),
+                fetched = fetch(host, &args) => fetched,
+            }
+        }
+    })?;
+    let response = fetched.into_iter().next().unwrap_or(Err(Error::Interrupted))?;
+    write(&args, &response).map_err(Error::Output)?;
+    match response.status() {
+        status if status.is_client_error() || status.is_server_error() => Err(Error::Status(status)),
+        _ => Ok(()),
+    }
+}
+
+/// What is at the address, behind its redirects.
+async fn fetch<H: Host>(host: H, args: &Args) -> Result<Response<Bytes>, Error> {
+    let resolver = args.names.resolver(host.clone())?;
+    let deadline = host.now() + Duration::from_secs(args.timeout.into());
+    let mut url = args.url.clone();
+    for _ in 0..=REDIRECTS {
+        let response = timeout_at(&host, deadline, async {
+            let connection = connect(&host, &resolver, &url).await?;
+            Ok::<_, Error>(exchange(&host, connection, deadline, &url, args.limit).await?)
+        })
+        .await
+        .map_err(|_| Error::Late(url.clone(), args.timeout))??;
+        if !response.status().is_redirection() || response.status() == http::StatusCode::NOT_MODIFIED {
+            return Ok(response);
+        }
+        url = redirected(&url, response.headers().get(LOCATION)).ok_or(Error::Nowhere)?;
+    }
+    Err(Error::Redirects(url))
+}
+
+/// Tries each address of the host in turn.
+async fn connect<H: Host>(host: &H, resolver: &dns::Resolver<H>, url: &Uri) -> Result<H::Connection, Error> {
+    let (Some("http"), Some(authority)) = (url.scheme_str(), url.authority()) else {
+        return Err(Error::Address(url.clone()));
+    };
+    let port = authority.port_u16().unwrap_or(80);
+    let mut failure = Error::Address(url.clone());
+    for address in names::addresses(resolver, authority.host(), port).await? {
+        match host.connect(address).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => failure = Error::Connect(address, error),
+        }
+    }
+    Err(failure)
+}
+
+async fn exchange<H: Host>(
+    host: &H,
+    connection: H::Connection,
+    deadline: Instant,
+    url: &Uri,
+    limit: u32,
+) -> Result<Response<Bytes>, client::Error> {
+    let mut request = Request::new(Bytes::new());
+    *request.uri_mut() = url.clone();
+    request.headers_mut().insert(ACCEPT, HeaderValue::from_static("*/*"));
+    let agent = concat!("fourwire/", env!("CARGO_PKG_VERSION"));
+    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(agent));
+    client::send(connection, host, deadline, request, limit as usize * 1024 * 1024).await
+}
+
+/// Where a redirect leads: an address, or a path on the same server.
+fn redirected(from: &Uri, location: Option<&HeaderValue>) -> Option<Uri> {
+    let location: Uri = location?.to_str().ok()?.parse().ok()?;
+    let to = location.into_parts();
+    let mut parts = from.clone().into_parts();
+    if to.authority.is_some() {
+        parts.authority = to.authority;
+        parts.scheme = to.scheme.or(parts.scheme);
+    }
+    parts.path_and_query = to.path_and_query;
+    Uri::from_parts(parts).ok()
+}
+
+fn write(args: &Args, response: &Response<Bytes>) -> io::Result<()> {
+    let mut head = Vec::new();
+    if args.include {
+        writeln!(head, "{:?} {}", response.version(), response.status())?;
+        for (name, value) in response.headers() {
+            head.extend_from_slice(format!("{name}: ").as_bytes());
+            head.extend_from_slice(value.as_bytes());
+            head.push(b'\n');
+        }
+        head.push(b'\n');
+    }
+    let write = |out: &mut dyn Write| {
+        out.write_all(&head)?;
+        out.write_all(response.body())?;
+        out.flush()
+    };
+    match &args.output {
+        Some(path) => write(&mut std::fs::File::create(path)?),
+        None => match write(&mut io::stdout().lock()) {
+            // Whoever read has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_lead_to_an_address_or_a_path() {
+        let from: Uri = "http://door.lab:8000/a?b".parse().unwrap();
+        let to = |location: &'static str| {
+            redirected(&from, Some(&HeaderValue::from_static(location))).map(|uri| uri.to_string())
+        };
+        assert_eq!(to("/c").as_deref(), Some("http://door.lab:8000/c"));
+        assert_eq!(to("http://gate.lab/").as_deref(), Some("http://gate.lab/"));
+        assert_eq!(redirected(&from, None), None);
+    }
+}
