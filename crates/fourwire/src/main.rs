@@ -2,11 +2,13 @@
 
 mod backup;
 mod get;
+mod input;
 mod names;
 mod publish;
 mod remote;
 mod restore;
 mod serve;
+mod udp;
 mod watch;
 mod ws;
 
@@ -33,6 +35,7 @@ enum Command {
     Publish(publish::Args),
     Watch(watch::Args),
     Get(get::Args),
+    Udp(udp::Args),
     Ws(ws::Args),
     Backup(backup::Args),
     Restore(restore::Args),
@@ -55,6 +58,7 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Publish(args) => publish::run(args)?,
         Command::Watch(args) => watch::run(args)?,
         Command::Get(args) => get::run(args)?,
+        Command::Udp(args) => udp::run(args)?,
         Command::Ws(args) => ws::run(args)?,
         Command::Backup(args) => backup::run(args)?,
         Command::Restore(args) => restore::run(args)?,

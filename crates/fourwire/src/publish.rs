@@ -1,13 +1,12 @@
 //! `fourwire publish`: says something in a room, once, and tells when it is safe there.
 
 use std::collections::BTreeMap;
-use std::io::BufRead;
 
 use client::{Client, Json};
 use host::Runtime;
 use kernel::KernelHost;
 
-use crate::remote;
+use crate::{input, remote};
 
 /// Publish a message in a room, exactly once.
 ///
@@ -60,7 +59,7 @@ async fn publish(host: KernelHost, args: Args) -> Result<(), Error> {
     match &args.text {
         Some(text) => say(&client, &args, text.clone()).await?,
         None => {
-            while let Some(line) = host.blocking(line).await.map_err(Error::Input)? {
+            while let Some(line) = input::line(&host).await.map_err(Error::Input)? {
                 say(&client, &args, line).await?;
             }
         }
@@ -76,11 +75,4 @@ async fn say(client: &Client<KernelHost>, args: &Args, text: String) -> Result<(
     let published = client.publish(&args.room, &data).await?;
     println!("{}", published.offset);
     Ok(())
-}
-
-/// The next line of standard input, without its end.
-fn line() -> std::io::Result<Option<String>> {
-    let mut line = String::new();
-    let read = std::io::stdin().lock().read_line(&mut line)?;
-    Ok((read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned()))
 }
