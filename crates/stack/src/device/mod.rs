@@ -1,0 +1,84 @@
+//! Devices: what frames leave by and arrive from.
+
+mod memory;
+#[cfg(target_os = "linux")]
+mod sys;
+#[cfg(target_os = "linux")]
+mod tap;
+#[cfg(target_os = "linux")]
+mod tun;
+#[cfg(target_os = "linux")]
+mod tunnel;
+
+use std::io;
+use std::task::{Context, Poll};
+
+use tcpip::Descending;
+use wire::MacAddress;
+
+pub use memory::Memory;
+#[cfg(target_os = "linux")]
+pub use tap::Tap;
+#[cfg(target_os = "linux")]
+pub use tun::Tun;
+#[cfg(target_os = "linux")]
+pub use tunnel::OpenError;
+
+/// A link to other hosts, as one host holds it.
+///
+/// It is driven by one task: a device remembers one waker for both directions.
+pub trait Device: Send + 'static {
+    /// Receives the next frame into `buffer` and gives its length in bytes. A frame that does not fit is dropped.
+    ///
+    /// Whoever drives the device reads until nothing is there.
+    ///
+    /// # Errors
+    ///
+    /// What ended the device: nothing comes after it.
+    fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    /// Sends one frame.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when there is no room now; else why the frame, or the device, is lost.
+    fn transmit(&mut self, frame: &Descending<'_>) -> io::Result<()>;
+
+    /// Whether a frame would be taken now.
+    fn has_room(&mut self) -> bool;
+
+    /// Ready once a frame would be taken.
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()>;
+
+    /// Our hardware address on an Ethernet; `None` where frames are bare IP packets.
+    fn mac(&self) -> Option<MacAddress>;
+
+    /// The longest IP packet, in bytes.
+    fn mtu(&self) -> u16;
+}
+
+impl<D: Device + ?Sized> Device for Box<D> {
+    fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        (**self).poll_receive(context, buffer)
+    }
+
+    fn transmit(&mut self, frame: &Descending<'_>) -> io::Result<()> {
+        (**self).transmit(frame)
+    }
+
+    fn has_room(&mut self) -> bool {
+        (**self).has_room()
+    }
+
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        (**self).poll_room(context)
+    }
+
+    fn mac(&self) -> Option<MacAddress> {
+        (**self).mac()
+    }
+
+    fn mtu(&self) -> u16 {
+        (**self).mtu()
+    }
+}

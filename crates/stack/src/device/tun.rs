@@ -1,0 +1,55 @@
+//! TUN: a wire for IP packets between this process and the Linux kernel.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use tcpip::Descending;
+use wire::MacAddress;
+
+use super::Device;
+use super::tunnel::{OpenError, Tunnel};
+
+/// Our end of a wire for IP packets whose other end is an interface of the Linux kernel.
+#[derive(Debug)]
+pub struct Tun {
+    tunnel: Tunnel,
+}
+
+impl Tun {
+    /// Opens the TUN interface `name`, or makes it where the process may; what it makes goes with it. Must run inside a
+    /// tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`OpenError`] says.
+    pub fn open(name: &str) -> Result<Self, OpenError> {
+        Ok(Self { tunnel: Tunnel::open(name, false)? })
+    }
+}
+
+impl Device for Tun {
+    fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.tunnel.poll_receive(context, buffer)
+    }
+
+    fn transmit(&mut self, frame: &Descending<'_>) -> io::Result<()> {
+        self.tunnel.transmit(frame)
+    }
+
+    fn has_room(&mut self) -> bool {
+        // The kernel drops what its own queue has no room for, and says nothing.
+        true
+    }
+
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.tunnel.poll_room(context)
+    }
+
+    fn mac(&self) -> Option<MacAddress> {
+        None
+    }
+
+    fn mtu(&self) -> u16 {
+        self.tunnel.mtu()
+    }
+}

@@ -1,0 +1,7 @@
+//! Fourwire's own TCP/IP as a host: the sockets of [`tcpip`], over any runtime and any device.
+
+#![deny(unsafe_code)]
+
+pub mod device;
+
+pub use device::Device;
