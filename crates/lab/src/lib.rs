@@ -8,9 +8,12 @@
 //! long as it takes to do what happens in it. What goes over the network is written to a [`Transcript`], and the same
 //! seed gives the same one to the last byte.
 //!
-//! This first network is made of pipes: streams and datagrams take a latency to arrive, streams have bounded buffers, half
+//! There are two networks. The first is made of pipes: streams and datagrams take a latency to arrive, streams have bounded buffers, half
 //! close, refuse and reset, and are never lossy. [`Lab::cut`] and [`Lab::heal`], [`Lab::reset_connections`] and
 //! [`Lab::crash`] do what networks and machines do.
+//!
+//! The second carries packets: a [`Link`] is an Ethernet segment whose ends are devices for `stack::StackHost`, which makes
+//! a [`LabHost`] a machine with Fourwire's own TCP/IP. [`Impairments`] delay, lose, double, reorder and damage its frames.
 //!
 //! # A server and a client
 //!
@@ -83,6 +86,7 @@ mod blocking;
 mod executor;
 mod faults;
 mod lab;
+mod link;
 mod machine;
 mod network;
 mod queue;
@@ -93,6 +97,7 @@ mod transcript;
 
 pub use faults::Crash;
 pub use lab::{Config, Lab, Machine};
+pub use link::{Chance, Impairments, Link, LinkEnd, Lost, Way};
 pub use machine::LabHost;
 pub use network::{LabConnection, LabDatagrams, LabListener};
 pub use timer::LabTimer;

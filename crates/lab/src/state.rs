@@ -7,6 +7,7 @@ use host::Instant;
 
 use crate::executor::Tasks;
 use crate::lab::Config;
+use crate::link::{Segments, Travel};
 use crate::network::{Net, Packet};
 use crate::queue::Queue;
 use crate::random::Streams;
@@ -25,6 +26,7 @@ pub(crate) struct State {
     pub(crate) now: Instant,
     pub(crate) queue: Queue<Happening>,
     pub(crate) net: Net,
+    pub(crate) segments: Segments,
     pub(crate) streams: Streams,
     pub(crate) recorder: Recorder,
     /// Who is woken when the lock is released.
@@ -37,6 +39,8 @@ pub(crate) enum Happening {
     Wake(Waker),
     /// Something arrives.
     Arrive(Packet),
+    /// A frame comes to the end of a cable.
+    Travel(Travel),
     /// Blocking work of a machine, in one of its lives, is over.
     Finish { machine: usize, life: u64, work: Box<dyn FnOnce() + Send> },
 }
@@ -49,6 +53,7 @@ impl Shared {
                 now: Instant::ORIGIN,
                 queue: Queue::new(),
                 net: Net::new(),
+                segments: Segments::default(),
                 streams: Streams::new(config.seed),
                 recorder: Recorder::new(),
                 wakers: Vec::new(),
@@ -78,6 +83,10 @@ impl Shared {
                     state.arrive(packet);
                     Some(None)
                 }
+                Happening::Travel(travel) => {
+                    state.travel(travel);
+                    Some(None)
+                }
                 other => Some(Some(other)),
             }
         });
@@ -89,7 +98,7 @@ impl Shared {
                     work();
                 }
             }
-            Some(None | Some(Happening::Arrive(_))) => {}
+            Some(None | Some(Happening::Arrive(_) | Happening::Travel(_))) => {}
         }
         true
     }

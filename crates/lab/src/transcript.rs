@@ -7,6 +7,8 @@ use std::sync::Arc;
 use host::Instant;
 use sha2::{Digest, Sha256};
 
+use crate::link::{Lost, Way};
+
 /// Everything that happened on a lab's network so far, in order. The same program under the same seed gives the same
 /// transcript, whose [`hash`](Self::hash) is the test of that.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +92,28 @@ pub enum Event {
         /// The first eight bytes of its SHA-256.
         hash: [u8; 8],
     },
+    /// A frame arrived.
+    Frame {
+        /// The link that it came by.
+        link: Arc<str>,
+        /// Its length in bytes.
+        length: usize,
+        /// The first eight bytes of its SHA-256.
+        hash: [u8; 8],
+    },
+    /// A frame that the machine sent, or should have received, was lost.
+    FrameLost {
+        /// The link.
+        link: Arc<str>,
+        /// On its way out or in.
+        way: Way,
+        /// Its length in bytes.
+        length: usize,
+        /// The first eight bytes of its SHA-256.
+        hash: [u8; 8],
+        /// Why.
+        why: Lost,
+    },
     /// The machine crashed.
     Crash,
     /// A remark of the program or of the test ([`Lab::note`](crate::Lab::note)).
@@ -140,6 +164,14 @@ impl fmt::Display for Entry {
             Event::Reset { from, to } => write!(formatter, "reset {from} > {to}"),
             Event::Datagram { from, to, length, hash } => {
                 write!(formatter, "datagram {from} > {to} {length} ")?;
+                write_hex(formatter, hash)
+            }
+            Event::Frame { link, length, hash } => {
+                write!(formatter, "frame {link} {length} ")?;
+                write_hex(formatter, hash)
+            }
+            Event::FrameLost { link, way, length, hash, why } => {
+                write!(formatter, "lost {link} {way:?} {why:?} {length} ")?;
                 write_hex(formatter, hash)
             }
             Event::Crash => formatter.write_str("crash"),
