@@ -1,1 +1,553 @@
 //! Loss recovery: what was sent, what arrived, what to send again, and when.
+//!
+//! One [`Recovery`] for each connection. It knows sequence numbers, acknowledgments and time, and nothing of states,
+//! buffers or the receiver's window: the connection tells it what left and what was acknowledged, and asks how much more
+//! may leave ([`Recovery::allowance`]), what is to be sent again ([`Recovery::lost`]), and when to look again
+//! ([`Recovery::poll_timeout`]).
+//!
+//! With selective acknowledgments losses are found by time, as RACK does (RFC 8985 section 6); without, by three
+//! duplicate acknowledgments (RFC 5681, RFC 6582). The window in recovery follows PRR (RFC 6937), the tail is probed
+//! (RFC 8985 section 7), and behind all stands the retransmission timeout (RFC 6298).
+
+mod flight;
+mod rtt;
+#[cfg(test)]
+mod tests;
+
+pub use rtt::RoundTrip;
+
+use std::time::Duration;
+
+use host::Instant;
+use trace::Why;
+use wire::tcp::{SackBlocks, SeqNumber};
+
+use super::congestion::{Algorithm, Controller};
+use flight::Flight;
+
+/// What a connection begins with.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// The first sequence number, that of SYN.
+    pub start: SeqNumber,
+    /// Payload of a full segment, in bytes.
+    pub max_segment_size: u32,
+    /// Both sides speak of selective acknowledgments.
+    pub sack: bool,
+    /// How the window is found.
+    pub algorithm: Algorithm,
+    /// The smallest retransmission timeout.
+    pub smallest_timeout: Duration,
+    /// The largest.
+    pub largest_timeout: Duration,
+}
+
+impl Setup {
+    /// With the usual timeouts: 200 ms to 120 s.
+    pub fn new(start: SeqNumber, max_segment_size: u32) -> Self {
+        Self {
+            start,
+            max_segment_size,
+            sack: false,
+            algorithm: Algorithm::default(),
+            smallest_timeout: Duration::from_millis(200),
+            largest_timeout: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Sequence numbers from `start` up to, and not with, `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The first.
+    pub start: SeqNumber,
+    /// After the last.
+    pub end: SeqNumber,
+}
+
+impl Range {
+    /// How many there are.
+    pub fn len(self) -> u32 {
+        self.end.since(self.start)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
+/// An acknowledgment that is acceptable: not of what was never sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Acknowledgment<'a> {
+    /// The next number that the receiver wants.
+    pub number: SeqNumber,
+    /// What it has beyond.
+    pub sack: &'a SackBlocks,
+    /// How long ago the segment left that made it acknowledge, by the timestamp that it echoes.
+    pub echo: Option<Duration>,
+    /// The segment says nothing else: no payload, no SYN or FIN, no change of window.
+    pub bare: bool,
+}
+
+/// What an acknowledgment brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Acked {
+    /// Bytes that are acknowledged for the first time, selectively or not.
+    pub delivered: u32,
+    /// Whether everything up to a later number than before is acknowledged now.
+    pub progress: bool,
+    /// Recovery began with this acknowledgment.
+    pub began: bool,
+    /// Recovery ended with this acknowledgment.
+    pub ended: bool,
+}
+
+/// What has become due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expired {
+    /// Nothing that the connection has to do.
+    Nothing,
+    /// Something is to be sent again: [`Recovery::lost`] has it.
+    Retransmit,
+    /// The tail is to be probed: with a segment of new data when there is one, else with [`Recovery::probe`].
+    Probe,
+}
+
+/// In which phase the sender is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing is known to be lost.
+    #[default]
+    Open,
+    /// Losses are being repaired that acknowledgments told of.
+    Recovery,
+    /// The retransmission timer has run out.
+    Loss,
+}
+
+/// What a sender knows of its path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Info {
+    /// In which phase it is.
+    pub phase: Phase,
+    /// Congestion window, in bytes.
+    pub congestion_window: u32,
+    /// Slow start threshold, in bytes.
+    pub threshold: u32,
+    /// Smoothed round-trip time.
+    pub round_trip: Option<Duration>,
+    /// Its variation.
+    pub variation: Duration,
+    /// Retransmission timeout, with its backoff.
+    pub timeout: Duration,
+    /// Bytes on their way.
+    pub in_flight: u32,
+    /// Segments sent again.
+    pub retransmissions: u64,
+    /// Bytes acknowledged for each second of the last round trip, zero while unknown.
+    pub delivery_rate: u64,
+}
+
+/// Loss recovery of one connection's sending side.
+#[derive(Debug)]
+pub struct Recovery {
+    flight: Flight,
+    controller: Box<dyn Controller>,
+    trip: RoundTrip,
+    segment: u32,
+    sack: bool,
+    phase: Phase,
+    /// What had been sent when recovery began: once it is acknowledged, recovery ends.
+    point: SeqNumber,
+    duplicates: u32,
+    reduction: Reduction,
+    backoffs: u32,
+    /// When the oldest unacknowledged segment is given up on.
+    retransmission: Option<Instant>,
+    /// When the tail is probed.
+    probe: Option<Instant>,
+    /// A probe is out, up to this number.
+    probed: Option<SeqNumber>,
+    /// When a segment that was overtaken counts as lost.
+    reordering: Option<Instant>,
+    /// Whether the window was in full use when something last left.
+    limited_by_window: bool,
+    last_sent: Instant,
+    retransmissions: u64,
+    delivery: Delivery,
+}
+
+/// Proportional rate reduction (RFC 6937): what leaves in recovery follows what arrives.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reduction {
+    /// In flight when recovery began.
+    flight: u32,
+    delivered: u32,
+    out: u32,
+    /// What may leave now.
+    credit: u32,
+}
+
+/// Bytes delivered in the running round trip.
+#[derive(Clone, Copy, Debug, Default)]
+struct Delivery {
+    since: Instant,
+    bytes: u64,
+    rate: u64,
+}
+
+/// Duplicate acknowledgments that tell of a loss (RFC 5681 section 3.2).
+const DUPLICATES: u32 = 3;
+
+/// How long a receiver may hold an acknowledgment of a single segment back, for the timer of the tail probe.
+const DELAYED: Duration = Duration::from_millis(200);
+
+impl Recovery {
+    /// Nothing was sent yet.
+    pub fn new(now: Instant, setup: Setup) -> Self {
+        let segment = setup.max_segment_size.max(1);
+        Self {
+            flight: Flight::new(setup.start),
+            controller: setup.algorithm.controller(segment),
+            trip: RoundTrip::new(setup.smallest_timeout, setup.largest_timeout),
+            segment,
+            sack: setup.sack,
+            phase: Phase::Open,
+            point: setup.start,
+            duplicates: 0,
+            reduction: Reduction::default(),
+            backoffs: 0,
+            retransmission: None,
+            probe: None,
+            probed: None,
+            reordering: None,
+            limited_by_window: false,
+            last_sent: now,
+            retransmissions: 0,
+            delivery: Delivery { since: now, ..Delivery::default() },
+        }
+    }
+
+    /// What the handshake agreed on. The window begins anew with the size of segments that is known now, smaller when
+    /// the handshake itself was lost (RFC 5681 section 3.1).
+    pub fn negotiated(&mut self, max_segment_size: u32, sack: bool, algorithm: Algorithm) {
+        self.segment = max_segment_size.max(1);
+        self.sack = sack;
+        let lost = self.retransmissions > 0;
+        self.controller = algorithm.controller(self.segment);
+        if lost {
+            self.controller.on_timeout(self.last_sent, 0, false);
+        }
+        self.phase = Phase::Open;
+    }
+
+    /// Segments have at most `bytes` of payload from now on.
+    pub fn set_max_segment_size(&mut self, bytes: u32) {
+        self.segment = bytes.max(1);
+        self.controller.set_segment(self.segment);
+    }
+
+    /// Payload of a full segment, in bytes.
+    pub fn max_segment_size(&self) -> u32 {
+        self.segment
+    }
+
+    /// How many bytes that were never sent may leave now. None while something is to be sent again.
+    pub fn allowance(&self) -> u32 {
+        if self.flight.has_lost() {
+            return 0;
+        }
+        self.room()
+    }
+
+    /// What is to be sent again now, at most `longest` bytes, and why. `None` when there is nothing, or no room for it.
+    pub fn lost(&self, longest: u32) -> Option<(Range, Why)> {
+        let range = self.flight.first_lost(longest)?;
+        // The first of the flight always goes: else nothing would ever move.
+        let first = range.start == self.flight.unacknowledged();
+        if !first && self.room() < range.len().min(self.segment) {
+            return None;
+        }
+        if first && self.phase == Phase::Recovery && self.reduction.out > 0 && self.room() == 0 {
+            return None;
+        }
+        let why = if self.phase == Phase::Loss { Why::Timeout } else { Why::Lost };
+        Some((range, why))
+    }
+
+    /// What a probe of the tail sends when there is nothing new: the last segment.
+    pub fn probe(&self, longest: u32) -> Option<Range> {
+        self.flight.last(longest)
+    }
+
+    /// `range` has left, SYN and FIN counted. `why` tells whether for the first time; `limited`, that the application
+    /// had no more to send.
+    pub fn on_sent(&mut self, now: Instant, range: Range, why: Why, limited: bool) {
+        if range.is_empty() {
+            return;
+        }
+        let was_empty = self.flight.is_empty();
+        self.flight.sent(now, range);
+        if matches!(why, Why::Lost | Why::Timeout | Why::TailProbe) {
+            self.retransmissions += 1;
+        }
+        self.reduction.out = self.reduction.out.saturating_add(range.len());
+        self.reduction.credit = self.reduction.credit.saturating_sub(range.len());
+        self.limited_by_window = !limited || self.flight.in_flight() >= self.controller.window();
+        self.last_sent = now;
+        if was_empty || self.retransmission.is_none() || matches!(why, Why::Timeout) {
+            self.retransmission = Some(now + self.trip.timeout(self.backoffs));
+        }
+        if matches!(why, Why::TailProbe) {
+            self.probed = Some(self.flight.next());
+            self.probe = None;
+            self.retransmission = Some(now + self.trip.timeout(self.backoffs));
+        } else {
+            self.arm_probe(now);
+        }
+    }
+
+    /// An acknowledgment came.
+    pub fn on_ack(&mut self, now: Instant, ack: Acknowledgment<'_>) -> Acked {
+        let Acknowledgment { number, sack, echo, bare } = ack;
+        let before = self.flight.unacknowledged();
+        let outstanding = !self.flight.is_empty();
+        let in_flight = self.flight.in_flight();
+        let mut delivered = self.flight.acknowledge(now, number);
+        let progress = number.is_after(before);
+        if self.sack {
+            delivered += self.flight.select(now, sack);
+        }
+        if let Some(sample) = self.flight.take_sample().or(echo.filter(|_| progress)) {
+            self.trip.measured(sample);
+        }
+        let mut acked = Acked { delivered, progress, ..Acked::default() };
+        self.measure_delivery(now, delivered);
+        if progress {
+            self.backoffs = 0;
+            self.duplicates = 0;
+            if self.probed.is_some_and(|probed| !number.is_before(probed)) {
+                self.probed = None;
+            }
+        } else if bare && outstanding && number == before {
+            self.duplicates = self.duplicates.saturating_add(1);
+        }
+        if self.phase != Phase::Open && !number.is_before(self.point) {
+            self.leave(&mut acked);
+        }
+        let found = self.find_losses(now, progress);
+        if found > 0 && self.phase == Phase::Open {
+            self.enter(now, in_flight);
+            acked.began = true;
+        }
+        match self.phase {
+            Phase::Open => {
+                if delivered > 0 && self.limited_by_window {
+                    let trip = self.trip.smoothed().unwrap_or_default();
+                    self.controller.on_acknowledged(now, delivered, trip);
+                }
+            }
+            Phase::Recovery => self.reduce(delivered, progress),
+            Phase::Loss => {
+                if progress {
+                    let trip = self.trip.smoothed().unwrap_or_default();
+                    self.controller.on_acknowledged(now, delivered, trip);
+                }
+            }
+        }
+        if self.flight.is_empty() {
+            (self.retransmission, self.probe, self.reordering) = (None, None, None);
+        } else if progress || delivered > 0 {
+            self.retransmission = Some(now + self.trip.timeout(self.backoffs));
+            self.arm_probe(now);
+        }
+        acked
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout).
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.retransmission, self.probe, self.reordering].into_iter().flatten().min()
+    }
+
+    /// Looks at what has become due.
+    pub fn handle_timeout(&mut self, now: Instant) -> Expired {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if self.flight.is_empty() {
+            (self.retransmission, self.probe, self.reordering) = (None, None, None);
+            return Expired::Nothing;
+        }
+        if due(self.reordering) {
+            self.reordering = None;
+            let in_flight = self.flight.in_flight();
+            if self.find_losses(now, false) > 0 {
+                if self.phase == Phase::Open {
+                    self.enter(now, in_flight);
+                    self.reduce(0, true);
+                }
+                return Expired::Retransmit;
+            }
+        }
+        if due(self.retransmission) {
+            self.time_out(now);
+            return Expired::Retransmit;
+        }
+        if due(self.probe) {
+            self.probe = None;
+            return Expired::Probe;
+        }
+        Expired::Nothing
+    }
+
+    /// The application sends again after a pause: a window that was found long ago may be too large.
+    pub fn on_restart(&mut self, now: Instant) {
+        if self.flight.is_empty() && now.since(self.last_sent) > self.trip.timeout(0) {
+            self.controller.on_idle();
+        }
+    }
+
+    /// Retransmission timeouts in a row.
+    pub fn backoffs(&self) -> u32 {
+        self.backoffs
+    }
+
+    /// The oldest number that is not acknowledged.
+    pub fn snd_una(&self) -> SeqNumber {
+        self.flight.unacknowledged()
+    }
+
+    /// The first number that was never sent.
+    pub fn snd_nxt(&self) -> SeqNumber {
+        self.flight.next()
+    }
+
+    /// Whether everything that was sent is acknowledged.
+    pub fn is_idle(&self) -> bool {
+        self.flight.is_empty()
+    }
+
+    /// What is known of the time to the peer and back.
+    pub fn round_trip(&self) -> &RoundTrip {
+        &self.trip
+    }
+
+    /// What the sender knows of its path.
+    pub fn info(&self) -> Info {
+        Info {
+            phase: self.phase,
+            congestion_window: self.controller.window(),
+            threshold: self.controller.threshold(),
+            round_trip: self.trip.smoothed(),
+            variation: self.trip.variation(),
+            timeout: self.trip.timeout(self.backoffs),
+            in_flight: self.flight.in_flight(),
+            retransmissions: self.retransmissions,
+            delivery_rate: self.delivery.rate,
+        }
+    }
+
+    /// Bytes that may leave now, sent before or not.
+    fn room(&self) -> u32 {
+        let in_flight = self.flight.in_flight();
+        match self.phase {
+            Phase::Recovery => self.reduction.credit,
+            // Limited transmit (RFC 3042): each of the first duplicates shows that a segment has left the network.
+            Phase::Open if !self.sack => {
+                let more = self.duplicates.min(2).saturating_mul(self.segment);
+                self.controller.window().saturating_add(more).saturating_sub(in_flight)
+            }
+            Phase::Open | Phase::Loss => self.controller.window().saturating_sub(in_flight),
+        }
+    }
+
+    /// Marks what must be lost, and answers how many bytes that are.
+    fn find_losses(&mut self, now: Instant, progress: bool) -> u32 {
+        if !self.sack {
+            let partial = progress && self.phase == Phase::Recovery;
+            let told = self.duplicates == DUPLICATES && self.phase == Phase::Open;
+            return if partial || told { self.flight.lose_first() } else { 0 };
+        }
+        let window = if self.flight.selected_segments() >= DUPLICATES as usize || self.phase != Phase::Open {
+            // RFC 8985 section 6.2 step 4: as long as no reordering was seen, the classic threshold decides.
+            if self.flight.saw_reordering() { self.reordering_window() } else { Duration::ZERO }
+        } else {
+            self.reordering_window()
+        };
+        let (lost, next) = self.flight.lose_overtaken(now, window);
+        self.reordering = next;
+        lost
+    }
+
+    /// A quarter of the shortest round trip, and no more than one of now.
+    fn reordering_window(&self) -> Duration {
+        let smallest = self.trip.smallest().unwrap_or_default();
+        (smallest / 4).min(self.trip.smoothed().unwrap_or_default())
+    }
+
+    fn enter(&mut self, now: Instant, in_flight: u32) {
+        self.phase = Phase::Recovery;
+        self.point = self.flight.next();
+        self.controller.on_loss(now, in_flight);
+        self.reduction = Reduction { flight: in_flight.max(1), ..Reduction::default() };
+        self.probe = None;
+    }
+
+    fn leave(&mut self, acked: &mut Acked) {
+        acked.ended = self.phase == Phase::Recovery;
+        self.phase = Phase::Open;
+        self.duplicates = 0;
+    }
+
+    /// RFC 6937 section 3.1, with the slow start reduction bound.
+    fn reduce(&mut self, delivered: u32, progress: bool) {
+        // Without selective acknowledgments, a duplicate stands for a segment.
+        let delivered = if self.sack || progress { delivered } else { self.segment };
+        let reduction = &mut self.reduction;
+        reduction.delivered = reduction.delivered.saturating_add(delivered);
+        let threshold = u64::from(self.controller.threshold());
+        let pipe = self.flight.in_flight();
+        let sent = if u64::from(pipe) > threshold {
+            let due = (u64::from(reduction.delivered) * threshold).div_ceil(u64::from(reduction.flight));
+            due.saturating_sub(u64::from(reduction.out))
+        } else {
+            let banked = reduction.delivered.saturating_sub(reduction.out).max(delivered);
+            let limit = u64::from(banked) + u64::from(self.segment);
+            (threshold - u64::from(pipe)).min(limit)
+        };
+        // The first segment that is sent again need not wait for credit.
+        let least = if reduction.out == 0 { u64::from(self.segment) } else { 0 };
+        reduction.credit = u32::try_from(sent.max(least)).unwrap_or(u32::MAX);
+    }
+
+    fn time_out(&mut self, now: Instant) {
+        let first = self.backoffs == 0;
+        self.controller.on_timeout(now, self.flight.in_flight(), first && self.phase != Phase::Loss);
+        self.flight.lose_all();
+        self.phase = Phase::Loss;
+        self.point = self.flight.next();
+        self.duplicates = 0;
+        self.backoffs = self.backoffs.saturating_add(1);
+        self.retransmission = Some(now + self.trip.timeout(self.backoffs));
+        (self.probe, self.probed, self.reordering) = (None, None, None);
+    }
+
+    /// RFC 8985 section 7.2: after two round trips of silence, but not later than the retransmission timeout.
+    fn arm_probe(&mut self, now: Instant) {
+        let may = self.sack && self.phase == Phase::Open && self.probed.is_none() && !self.flight.is_empty();
+        self.probe = self.trip.smoothed().filter(|_| may).and_then(|smoothed| {
+            let single = if self.flight.in_flight() <= self.segment { DELAYED } else { Duration::ZERO };
+            let at = now + (smoothed * 2 + single).max(Duration::from_millis(10));
+            self.retransmission.is_none_or(|timeout| at < timeout).then_some(at)
+        });
+    }
+
+    fn measure_delivery(&mut self, now: Instant, delivered: u32) {
+        let delivery = &mut self.delivery;
+        delivery.bytes += u64::from(delivered);
+        let past = now.since(delivery.since);
+        if past >= self.trip.smoothed().unwrap_or(Duration::from_millis(100)) && !past.is_zero() {
+            let rate = u128::from(delivery.bytes) * 1_000_000_000 / past.as_nanos();
+            *delivery = Delivery { since: now, bytes: 0, rate: u64::try_from(rate).unwrap_or(u64::MAX) };
+        }
+    }
+}
