@@ -3,8 +3,12 @@
 //! A [`Controller`] is told what was acknowledged and what was lost, and answers with a window in bytes. It knows
 //! nothing of sequence numbers, timers or segments sent again: that is [`recovery`](super::recovery)'s.
 
+mod cubic;
 mod new_reno;
+#[cfg(test)]
+mod tests;
 
+pub use cubic::Cubic;
 pub use new_reno::NewReno;
 
 use std::fmt;
@@ -46,13 +50,19 @@ pub enum Algorithm {
     /// RFC 5681 with the byte counting of RFC 3465.
     #[default]
     NewReno,
+    /// RFC 9438.
+    Cubic,
 }
 
 impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::NewReno, Self::Cubic];
+
     /// A new controller for segments of `segment` bytes.
     pub fn controller(self, segment: u32) -> Box<dyn Controller> {
         match self {
             Self::NewReno => Box::new(NewReno::new(segment)),
+            Self::Cubic => Box::new(Cubic::new(segment)),
         }
     }
 }
