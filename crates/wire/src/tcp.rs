@@ -109,8 +109,18 @@ pub fn is_whole(segment: &[u8], pseudo_header: Sum) -> bool {
 ///
 /// When `segment` is shorter than a header.
 pub fn fill_checksum(segment: &mut [u8], pseudo_header: Sum) {
-    let checksum = pseudo_header.and(segment).checksum();
-    put(segment, 16, &checksum.to_be_bytes());
+    fill_checksum_over(segment, pseudo_header, Sum::default());
+}
+
+/// Fills in the checksum of a segment whose `header` is here, with a checksum field of zero, and whose payload, of that
+/// sum, lies elsewhere.
+///
+/// # Panics
+///
+/// When `header` is shorter than one.
+pub fn fill_checksum_over(header: &mut [u8], pseudo_header: Sum, payload: Sum) {
+    let checksum = pseudo_header.and(header).and_sum(payload).checksum();
+    put(header, 16, &checksum.to_be_bytes());
 }
 
 /// The control bits of a segment: the eight of RFC 9293 section 3.1, and AE (RFC 9768).
@@ -232,6 +242,10 @@ mod tests {
             segment.extend(&payload);
             prop_assert_eq!(Header::parse(&segment), Ok((header, &payload[..])));
             fill_checksum(&mut segment, Sum::default());
+            prop_assert!(is_whole(&segment, Sum::default()));
+            let (head, tail) = segment.split_at_mut(header.len());
+            header.emit(head);
+            fill_checksum_over(head, Sum::default(), Sum::of(tail));
             prop_assert!(is_whole(&segment, Sum::default()));
         }
 

@@ -58,18 +58,29 @@ impl Header {
     ///
     /// When `datagram` is shorter than the header or longer than 65,535 bytes.
     pub fn emit(&self, datagram: &mut [u8], pseudo_header: Sum) {
+        let (header, payload) = datagram.split_at_mut(Self::LEN);
+        self.emit_over(header, pseudo_header, Sum::of(payload), payload.len());
+    }
+
+    /// Writes the header to `header`, for a payload of `len` bytes and that sum, which lies elsewhere.
+    ///
+    /// # Panics
+    ///
+    /// When `header` is shorter than one, or both are longer than 65,535 bytes.
+    pub fn emit_over(&self, header: &mut [u8], pseudo_header: Sum, payload: Sum, len: usize) {
         let Self { source_port, destination_port } = self;
-        let len = u16::try_from(datagram.len()).expect("a datagram has 65,535 bytes at most");
-        put(datagram, 0, &source_port.to_be_bytes());
-        put(datagram, 2, &destination_port.to_be_bytes());
-        put(datagram, 4, &len.to_be_bytes());
-        put(datagram, 6, &[0, 0]);
+        let len = u16::try_from(Self::LEN + len).expect("a datagram has 65,535 bytes at most");
+        let header = &mut header[..Self::LEN];
+        put(header, 0, &source_port.to_be_bytes());
+        put(header, 2, &destination_port.to_be_bytes());
+        put(header, 4, &len.to_be_bytes());
+        put(header, 6, &[0, 0]);
         // Zero says that there is none; its other name in one's complement is all ones.
-        let checksum = match pseudo_header.and(datagram).checksum() {
+        let checksum = match pseudo_header.and(header).and_sum(payload).checksum() {
             0 => 0xffff,
             checksum => checksum,
         };
-        put(datagram, 6, &checksum.to_be_bytes());
+        put(header, 6, &checksum.to_be_bytes());
     }
 }
 
