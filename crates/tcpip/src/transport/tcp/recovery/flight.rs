@@ -10,7 +10,10 @@ use super::Range;
 
 /// Ranges that are told apart. A peer that acknowledges in the smallest pieces gets no more; what is in between counts as
 /// not received until it is acknowledged whole (CVE-2019-11478).
-const RANGES: usize = 8192;
+const RANGES: usize = 16_384;
+
+/// Ranges with which nothing new is sent; up to [`RANGES`] there is room for the receiver's cuts.
+const FULL: usize = 12_288;
 
 /// The scoreboard.
 #[derive(Debug)]
@@ -83,6 +86,16 @@ impl Flight {
 
     pub(super) fn is_empty(&self) -> bool {
         self.sent.is_empty()
+    }
+
+    /// Whether nothing new is to be sent until something is acknowledged.
+    pub(super) fn is_full(&self) -> bool {
+        self.sent.len() >= FULL
+    }
+
+    /// The highest number that was ever acknowledged, selectively or not.
+    pub(super) fn highest(&self) -> SeqNumber {
+        self.highest
     }
 
     pub(super) fn in_flight(&self) -> u32 {
@@ -227,6 +240,17 @@ impl Flight {
         }
     }
 
+    /// What was taken for lost is not.
+    pub(super) fn lose_nothing(&mut self) {
+        for sent in self.sent.iter_mut().filter(|sent| sent.lost) {
+            sent.lost = false;
+            self.in_flight += sent.range.len();
+        }
+        self.lost = 0;
+        // What arrived latest may have been an original, not the copy that left later: it proves nothing.
+        self.latest = None;
+    }
+
     /// Everything is lost that is not known to have arrived; and as a receiver may throw away what it has not
     /// acknowledged (RFC 2018 section 8), the selections are forgotten if they begin with the first range.
     pub(super) fn lose_all(&mut self) {
@@ -253,6 +277,9 @@ impl Flight {
         for sent in &mut self.sent {
             let overtaken =
                 sent.at < latest.at || sent.at == latest.at && sent.range.end.is_before(latest.end);
+            if !sent.again && !overtaken {
+                break; // what follows was sent later still
+            }
             if !sent.is_in_flight() || !overtaken {
                 continue;
             }

@@ -10,10 +10,15 @@
 //! (RFC 8985 section 7), and behind all stands the retransmission timeout (RFC 6298).
 
 mod flight;
+mod reduction;
+mod reordering;
+mod report;
 mod rtt;
+mod spurious;
 #[cfg(test)]
 mod tests;
 
+pub use report::{Acked, Acknowledgment, Expired, Info, Phase};
 pub use rtt::RoundTrip;
 
 use std::time::Duration;
@@ -24,6 +29,9 @@ use wire::tcp::{SackBlocks, SeqNumber};
 
 use super::congestion::{Algorithm, Controller};
 use flight::Flight;
+use reduction::Reduction;
+use reordering::ReorderingWindow;
+use spurious::{Doubt, Seen};
 
 /// What a connection begins with.
 #[derive(Clone, Copy, Debug)]
@@ -77,78 +85,6 @@ impl Range {
     }
 }
 
-/// An acknowledgment that is acceptable: not of what was never sent.
-#[derive(Clone, Copy, Debug)]
-pub struct Acknowledgment<'a> {
-    /// The next number that the receiver wants.
-    pub number: SeqNumber,
-    /// What it has beyond.
-    pub sack: &'a SackBlocks,
-    /// How long ago the segment left that made it acknowledge, by the timestamp that it echoes.
-    pub echo: Option<Duration>,
-    /// The segment says nothing else: no payload, no SYN or FIN, no change of window.
-    pub bare: bool,
-}
-
-/// What an acknowledgment brought.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Acked {
-    /// Bytes that are acknowledged for the first time, selectively or not.
-    pub delivered: u32,
-    /// Whether everything up to a later number than before is acknowledged now.
-    pub progress: bool,
-    /// Recovery began with this acknowledgment.
-    pub began: bool,
-    /// Recovery ended with this acknowledgment.
-    pub ended: bool,
-}
-
-/// What has become due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expired {
-    /// Nothing that the connection has to do.
-    Nothing,
-    /// Something is to be sent again: [`Recovery::lost`] has it.
-    Retransmit,
-    /// The tail is to be probed: with a segment of new data when there is one, else with [`Recovery::probe`].
-    Probe,
-}
-
-/// In which phase the sender is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Phase {
-    /// Nothing is known to be lost.
-    #[default]
-    Open,
-    /// Losses are being repaired that acknowledgments told of.
-    Recovery,
-    /// The retransmission timer has run out.
-    Loss,
-}
-
-/// What a sender knows of its path.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Info {
-    /// In which phase it is.
-    pub phase: Phase,
-    /// Congestion window, in bytes.
-    pub congestion_window: u32,
-    /// Slow start threshold, in bytes.
-    pub threshold: u32,
-    /// Smoothed round-trip time.
-    pub round_trip: Option<Duration>,
-    /// Its variation.
-    pub variation: Duration,
-    /// Retransmission timeout, with its backoff.
-    pub timeout: Duration,
-    /// Bytes on their way.
-    pub in_flight: u32,
-    /// Segments sent again.
-    pub retransmissions: u64,
-    /// Bytes acknowledged for each second of the last round trip, zero while unknown.
-    pub delivery_rate: u64,
-}
-
 /// Loss recovery of one connection's sending side.
 #[derive(Debug)]
 pub struct Recovery {
@@ -167,8 +103,16 @@ pub struct Recovery {
     retransmission: Option<Instant>,
     /// When the tail is probed.
     probe: Option<Instant>,
-    /// A probe is out, up to this number.
-    probed: Option<SeqNumber>,
+    probed: Option<Probed>,
+    /// The round-trip time was measured since the last probe.
+    measured: bool,
+    doubt: Doubt,
+    reordering_window: ReorderingWindow,
+    /// Until then, an echo of congestion tells of what was answered already (RFC 3168 section 6.1.2).
+    echoed: SeqNumber,
+    /// The application had more to send when something last left.
+    more: bool,
+    undone: u64,
     /// When a segment that was overtaken counts as lost.
     reordering: Option<Instant>,
     /// Whether the window was in full use when something last left.
@@ -178,15 +122,13 @@ pub struct Recovery {
     delivery: Delivery,
 }
 
-/// Proportional rate reduction (RFC 6937): what leaves in recovery follows what arrives.
-#[derive(Clone, Copy, Debug, Default)]
-struct Reduction {
-    /// In flight when recovery began.
-    flight: u32,
-    delivered: u32,
-    out: u32,
-    /// What may leave now.
-    credit: u32,
+/// A probe of the tail is out.
+#[derive(Clone, Copy, Debug)]
+struct Probed {
+    /// Up to this number.
+    end: SeqNumber,
+    /// It carried what had been sent before.
+    again: bool,
 }
 
 /// Bytes delivered in the running round trip.
@@ -221,6 +163,12 @@ impl Recovery {
             retransmission: None,
             probe: None,
             probed: None,
+            measured: false,
+            doubt: Doubt::default(),
+            reordering_window: ReorderingWindow::new(),
+            echoed: setup.start,
+            more: false,
+            undone: 0,
             reordering: None,
             limited_by_window: false,
             last_sent: now,
@@ -255,7 +203,10 @@ impl Recovery {
 
     /// How many bytes that were never sent may leave now. None while something is to be sent again.
     pub fn allowance(&self) -> u32 {
-        if self.flight.has_lost() {
+        if let Some(bytes) = self.doubt.new_data(self.segment) {
+            return bytes;
+        }
+        if self.flight.has_lost() || self.flight.is_full() {
             return 0;
         }
         self.room()
@@ -263,13 +214,17 @@ impl Recovery {
 
     /// What is to be sent again now, at most `longest` bytes, and why. `None` when there is nothing, or no room for it.
     pub fn lost(&self, longest: u32) -> Option<(Range, Why)> {
+        // F-RTO sends new data first, when there is any.
+        if self.doubt.new_data(self.segment).is_some() {
+            return None;
+        }
         let range = self.flight.first_lost(longest)?;
         // The first of the flight always goes: else nothing would ever move.
         let first = range.start == self.flight.unacknowledged();
         if !first && self.room() < range.len().min(self.segment) {
             return None;
         }
-        if first && self.phase == Phase::Recovery && self.reduction.out > 0 && self.room() == 0 {
+        if first && self.phase == Phase::Recovery && !self.reduction.is_first() && self.room() == 0 {
             return None;
         }
         let why = if self.phase == Phase::Loss { Why::Timeout } else { Why::Lost };
@@ -288,21 +243,26 @@ impl Recovery {
             return;
         }
         let was_empty = self.flight.is_empty();
+        let again = range.start.is_before(self.flight.next());
         self.flight.sent(now, range);
-        if matches!(why, Why::Lost | Why::Timeout | Why::TailProbe) {
+        if again {
             self.retransmissions += 1;
+            self.doubt.sent_again(now, range);
+        } else {
+            self.doubt.sent_new(range.len());
         }
-        self.reduction.out = self.reduction.out.saturating_add(range.len());
-        self.reduction.credit = self.reduction.credit.saturating_sub(range.len());
-        self.limited_by_window = !limited || self.flight.in_flight() >= self.controller.window();
+        self.reduction.sent(range.len());
+        self.more = !limited;
+        self.limited_by_window = self.more || self.flight.in_flight() >= self.controller.window();
         self.last_sent = now;
-        if was_empty || self.retransmission.is_none() || matches!(why, Why::Timeout) {
+        let probe = matches!(why, Why::TailProbe);
+        if was_empty || self.retransmission.is_none() || probe || matches!(why, Why::Timeout) {
             self.retransmission = Some(now + self.trip.timeout(self.backoffs));
         }
-        if matches!(why, Why::TailProbe) {
-            self.probed = Some(self.flight.next());
+        if probe {
+            self.probed = Some(Probed { end: self.flight.next(), again });
+            self.measured = false;
             self.probe = None;
-            self.retransmission = Some(now + self.trip.timeout(self.backoffs));
         } else {
             self.arm_probe(now);
         }
@@ -321,18 +281,27 @@ impl Recovery {
         }
         if let Some(sample) = self.flight.take_sample().or(echo.filter(|_| progress)) {
             self.trip.measured(sample);
+            self.measured = true;
         }
         let mut acked = Acked { delivered, progress, ..Acked::default() };
         self.measure_delivery(now, delivered);
         if progress {
             self.backoffs = 0;
             self.duplicates = 0;
-            if self.probed.is_some_and(|probed| !number.is_before(probed)) {
-                self.probed = None;
-            }
         } else if bare && outstanding && number == before {
             self.duplicates = self.duplicates.saturating_add(1);
         }
+        let current = self.sack && !number.is_before(before);
+        let twice = if current { spurious::duplicate(number, sack) } else { None };
+        let highest = self.flight.highest();
+        let seen = Seen { number, highest, echo, progress, delivered, bare };
+        let proven = twice.is_some_and(|range| self.doubt.arrived_twice(range));
+        if self.doubt.acknowledged(now, &seen, self.more) || proven {
+            self.undo();
+            acked.undone = true;
+        }
+        self.reordering_window.adapt(twice.is_some(), self.flight.unacknowledged(), self.flight.next());
+        self.probe_answered(now, &seen, twice, sack.is_empty());
         if self.phase != Phase::Open && !number.is_before(self.point) {
             self.leave(&mut acked);
         }
@@ -367,7 +336,7 @@ impl Recovery {
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.retransmission, self.probe, self.reordering].into_iter().flatten().min()
+        [self.retransmission, self.probe, self.reordering, self.doubt.deadline()].into_iter().flatten().min()
     }
 
     /// Looks at what has become due.
@@ -376,6 +345,9 @@ impl Recovery {
         if self.flight.is_empty() {
             (self.retransmission, self.probe, self.reordering) = (None, None, None);
             return Expired::Nothing;
+        }
+        if self.doubt.give_up(now) {
+            return Expired::Retransmit;
         }
         if due(self.reordering) {
             self.reordering = None;
@@ -404,6 +376,17 @@ impl Recovery {
         if self.flight.is_empty() && now.since(self.last_sent) > self.trip.timeout(0) {
             self.controller.on_idle();
         }
+    }
+
+    /// The receiver echoes that a router marked a packet in place of dropping it (RFC 3168 section 6.1.2). Answers
+    /// whether the window was reduced, once for each window of data; then the next new segment is to say so (CWR).
+    pub fn on_congestion_echo(&mut self, now: Instant) -> bool {
+        if self.phase != Phase::Open || self.flight.unacknowledged().is_before(self.echoed) {
+            return false;
+        }
+        self.echoed = self.flight.next();
+        self.controller.on_loss(now, self.flight.in_flight());
+        true
     }
 
     /// Retransmission timeouts in a row.
@@ -442,6 +425,7 @@ impl Recovery {
             timeout: self.trip.timeout(self.backoffs),
             in_flight: self.flight.in_flight(),
             retransmissions: self.retransmissions,
+            undone: self.undone,
             delivery_rate: self.delivery.rate,
         }
     }
@@ -450,7 +434,7 @@ impl Recovery {
     fn room(&self) -> u32 {
         let in_flight = self.flight.in_flight();
         match self.phase {
-            Phase::Recovery => self.reduction.credit,
+            Phase::Recovery => self.reduction.credit(),
             // Limited transmit (RFC 3042): each of the first duplicates shows that a segment has left the network.
             Phase::Open if !self.sack => {
                 let more = self.duplicates.min(2).saturating_mul(self.segment);
@@ -469,62 +453,73 @@ impl Recovery {
         }
         let window = if self.flight.selected_segments() >= DUPLICATES as usize || self.phase != Phase::Open {
             // RFC 8985 section 6.2 step 4: as long as no reordering was seen, the classic threshold decides.
-            if self.flight.saw_reordering() { self.reordering_window() } else { Duration::ZERO }
+            if self.flight.saw_reordering() {
+                self.reordering_window.duration(&self.trip)
+            } else {
+                Duration::ZERO
+            }
         } else {
-            self.reordering_window()
+            self.reordering_window.duration(&self.trip)
         };
         let (lost, next) = self.flight.lose_overtaken(now, window);
         self.reordering = next;
         lost
     }
 
-    /// A quarter of the shortest round trip, and no more than one of now.
-    fn reordering_window(&self) -> Duration {
-        let smallest = self.trip.smallest().unwrap_or_default();
-        (smallest / 4).min(self.trip.smoothed().unwrap_or_default())
-    }
-
     fn enter(&mut self, now: Instant, in_flight: u32) {
         self.phase = Phase::Recovery;
         self.point = self.flight.next();
         self.controller.on_loss(now, in_flight);
-        self.reduction = Reduction { flight: in_flight.max(1), ..Reduction::default() };
-        self.probe = None;
+        self.reduction = Reduction::begin(in_flight);
+        self.doubt.begin(self.flight.unacknowledged(), self.point, false);
+        (self.probe, self.probed) = (None, None);
     }
 
     fn leave(&mut self, acked: &mut Acked) {
         acked.ended = self.phase == Phase::Recovery;
         self.phase = Phase::Open;
         self.duplicates = 0;
+        self.reordering_window.recovered();
     }
 
-    /// RFC 6937 section 3.1, with the slow start reduction bound.
     fn reduce(&mut self, delivered: u32, progress: bool) {
         // Without selective acknowledgments, a duplicate stands for a segment.
         let delivered = if self.sack || progress { delivered } else { self.segment };
-        let reduction = &mut self.reduction;
-        reduction.delivered = reduction.delivered.saturating_add(delivered);
-        let threshold = u64::from(self.controller.threshold());
-        let pipe = self.flight.in_flight();
-        let sent = if u64::from(pipe) > threshold {
-            let due = (u64::from(reduction.delivered) * threshold).div_ceil(u64::from(reduction.flight));
-            due.saturating_sub(u64::from(reduction.out))
-        } else {
-            let banked = reduction.delivered.saturating_sub(reduction.out).max(delivered);
-            let limit = u64::from(banked) + u64::from(self.segment);
-            (threshold - u64::from(pipe)).min(limit)
-        };
-        // The first segment that is sent again need not wait for credit.
-        let least = if reduction.out == 0 { u64::from(self.segment) } else { 0 };
-        reduction.credit = u32::try_from(sent.max(least)).unwrap_or(u32::MAX);
+        let (pipe, threshold) = (self.flight.in_flight(), self.controller.threshold());
+        self.reduction.arrived(delivered, pipe, threshold, self.segment);
+    }
+
+    /// The last loss was none (RFC 4015, with the window as it was).
+    fn undo(&mut self) {
+        self.controller.undo();
+        self.flight.lose_nothing();
+        self.phase = Phase::Open;
+        self.duplicates = 0;
+        self.undone += 1;
+    }
+
+    /// RFC 8985 section 7.4.2: a loss that the probe has repaired is a loss.
+    fn probe_answered(&mut self, now: Instant, seen: &Seen, twice: Option<Range>, no_blocks: bool) {
+        let Some(probed) = self.probed.filter(|probed| !seen.number.is_before(probed.end)) else { return };
+        let arrived_twice = twice.is_some_and(|range| range.end == probed.end);
+        if !probed.again || arrived_twice {
+            self.probed = None;
+        } else if seen.number.is_after(probed.end) {
+            self.probed = None;
+            self.controller.on_loss(now, self.controller.window());
+        } else if seen.bare && !seen.progress && no_blocks {
+            self.probed = None;
+        }
     }
 
     fn time_out(&mut self, now: Instant) {
         let first = self.backoffs == 0;
+        let forward = self.phase == Phase::Open || self.doubt.is_forward();
         self.controller.on_timeout(now, self.flight.in_flight(), first && self.phase != Phase::Loss);
         self.flight.lose_all();
         self.phase = Phase::Loss;
         self.point = self.flight.next();
+        self.doubt.begin(self.flight.unacknowledged(), self.point, forward);
         self.duplicates = 0;
         self.backoffs = self.backoffs.saturating_add(1);
         self.retransmission = Some(now + self.trip.timeout(self.backoffs));
@@ -533,7 +528,12 @@ impl Recovery {
 
     /// RFC 8985 section 7.2: after two round trips of silence, but not later than the retransmission timeout.
     fn arm_probe(&mut self, now: Instant) {
-        let may = self.sack && self.phase == Phase::Open && self.probed.is_none() && !self.flight.is_empty();
+        let may = self.sack
+            && self.phase == Phase::Open
+            && self.probed.is_none()
+            && self.measured
+            && self.flight.selected_segments() == 0
+            && !self.flight.is_empty();
         self.probe = self.trip.smoothed().filter(|_| may).and_then(|smoothed| {
             let single = if self.flight.in_flight() <= self.segment { DELAYED } else { Duration::ZERO };
             let at = now + (smoothed * 2 + single).max(Duration::from_millis(10));

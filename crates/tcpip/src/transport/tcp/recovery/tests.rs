@@ -15,8 +15,8 @@ const START: SeqNumber = SeqNumber(u32::MAX - 20_000);
 /// What travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Packet {
-    Data { offset: u32, len: u32 },
-    Ack { up_to: u32, blocks: [(u32, u32); 3] },
+    Data { offset: u32, len: u32, at: Instant },
+    Ack { up_to: u32, blocks: [(u32, u32); 3], echo: Instant },
 }
 
 struct Channel {
@@ -28,6 +28,8 @@ struct Channel {
     duplication: u64,
     delay: Duration,
     jitter: u64,
+    /// From then to then, packets wait.
+    pause: (Duration, Duration),
 }
 
 impl Channel {
@@ -37,7 +39,12 @@ impl Channel {
             if self.random.below(1000) >= self.loss {
                 let jitter = Duration::from_micros(self.random.below(self.jitter + 1));
                 self.sequence += 1;
-                self.queue.insert((now + self.delay + jitter, self.sequence, packet));
+                let mut at = now + self.delay + jitter;
+                let (from, to) = (Instant::ORIGIN + self.pause.0, Instant::ORIGIN + self.pause.1);
+                if (from..to).contains(&at) {
+                    at = to + jitter;
+                }
+                self.queue.insert((at, self.sequence, packet));
             }
         }
     }
@@ -50,12 +57,25 @@ struct Outcome {
     recovery: Recovery,
 }
 
-fn transfer(total: u32, sack: bool, mut channel: Channel) -> Outcome {
+/// What both sides agreed on.
+#[derive(Clone, Copy, Debug)]
+struct Options {
+    sack: bool,
+    timestamps: bool,
+    algorithm: Algorithm,
+}
+
+const PLAIN: Options = Options { sack: false, timestamps: false, algorithm: Algorithm::NewReno };
+const SELECTIVE: Options = Options { sack: true, ..PLAIN };
+
+fn transfer(total: u32, options: Options, mut channel: Channel) -> Outcome {
+    let Options { sack, timestamps, algorithm } = options;
     let mut now = Instant::ORIGIN;
-    let mut recovery = Recovery::new(now, Setup { sack, ..Setup::new(START, SEGMENT) });
+    let mut recovery = Recovery::new(now, Setup { sack, algorithm, ..Setup::new(START, SEGMENT) });
     let mut received = BTreeMap::<u32, u32>::new();
     let mut up_to = 0;
     let mut expiries = 0;
+    let mut recent = Instant::ORIGIN;
     while up_to < total || !recovery.is_idle() {
         // The sender sends what it may.
         let mut turns = 0;
@@ -74,7 +94,7 @@ fn transfer(total: u32, sack: bool, mut channel: Channel) -> Outcome {
             };
             let offset = range.start.since(START);
             recovery.on_sent(now, range, why, recovery.snd_nxt() == START + total);
-            channel.send(now, Packet::Data { offset, len: range.len() });
+            channel.send(now, Packet::Data { offset, len: range.len(), at: now });
         }
         assert!(recovery.flight.is_consistent());
         assert!(recovery.info().congestion_window >= SEGMENT);
@@ -86,35 +106,45 @@ fn transfer(total: u32, sack: bool, mut channel: Channel) -> Outcome {
         if arrival.is_some_and(|at| at <= now) {
             let (_, _, packet) = channel.queue.pop_first().unwrap();
             match packet {
-                Packet::Data { offset, len } => {
-                    let end = received.entry(offset).or_default();
-                    *end = (*end).max(offset + len);
+                Packet::Data { offset, len, at } => {
                     let mut blocks = Vec::<(u32, u32)>::new();
-                    for (&start, &end) in &received {
-                        match blocks.last_mut() {
-                            Some(last) if start <= last.1 => last.1 = last.1.max(end),
-                            _ => blocks.push((start, end)),
-                        }
+                    let known = |range: (&u32, &u32)| *range.0 <= offset && offset + len <= *range.1;
+                    if offset + len <= up_to || received.iter().any(known) {
+                        blocks.push((offset, offset + len)); // it comes twice (RFC 2883)
                     }
-                    up_to = blocks.first().filter(|first| first.0 == 0).map_or(0, |first| first.1);
-                    blocks.retain(|block| block.0 > up_to);
+                    if offset <= up_to {
+                        recent = recent.max(at);
+                    }
+                    // What overlaps or touches becomes one.
+                    let (mut from, mut to) = (offset, offset + len);
+                    received.retain(|&start, &mut end| {
+                        let apart = end < from || start > to;
+                        if !apart {
+                            (from, to) = (from.min(start), to.max(end));
+                        }
+                        apart
+                    });
+                    received.insert(from, to);
+                    up_to = received.get(&0).copied().unwrap_or(0);
                     // The block with what came now goes first.
-                    blocks.sort_by_key(|block| !(block.0..block.1).contains(&offset));
+                    blocks.extend((from > up_to).then_some((from, to)));
+                    let others = received.iter().map(|(&start, &end)| (start, end));
+                    blocks.extend(others.filter(|&(start, _)| start > up_to && start != from));
                     let mut three = [(0, 0); 3];
                     for (place, block) in three.iter_mut().zip(blocks) {
                         *place = block;
                     }
-                    channel.send(now, Packet::Ack { up_to, blocks: three });
+                    channel.send(now, Packet::Ack { up_to, blocks: three, echo: recent });
                 }
-                Packet::Ack { up_to, blocks } => {
+                Packet::Ack { up_to, blocks, echo } => {
                     let mut selected = SackBlocks::default();
                     for (start, end) in blocks.into_iter().filter(|block| sack && block.1 > 0) {
                         selected.push(SackBlock { start: START + start, end: START + end });
                     }
                     let number = START + up_to;
+                    let echo = timestamps.then(|| now.since(echo));
                     if !number.is_before(recovery.snd_una()) {
-                        recovery
-                            .on_ack(now, Acknowledgment { number, sack: &selected, echo: None, bare: true });
+                        recovery.on_ack(now, Acknowledgment { number, sack: &selected, echo, bare: true });
                     }
                 }
             }
@@ -123,7 +153,8 @@ fn transfer(total: u32, sack: bool, mut channel: Channel) -> Outcome {
             if recovery.handle_timeout(now) == Expired::Probe {
                 let range = recovery.probe(SEGMENT).expect("something is on its way");
                 recovery.on_sent(now, range, Why::TailProbe, true);
-                channel.send(now, Packet::Data { offset: range.start.since(START), len: range.len() });
+                let offset = range.start.since(START);
+                channel.send(now, Packet::Data { offset, len: range.len(), at: now });
             }
         }
     }
@@ -139,13 +170,14 @@ fn channel(seed: u8, loss: u64, duplication: u64, jitter: u64) -> Channel {
         duplication,
         delay: Duration::from_millis(20),
         jitter,
+        pause: (Duration::ZERO, Duration::ZERO),
     }
 }
 
 #[test]
 fn without_loss_nothing_is_sent_again() {
-    for sack in [false, true] {
-        let outcome = transfer(1_000_000, sack, channel(1, 0, 0, 0));
+    for options in [PLAIN, SELECTIVE] {
+        let outcome = transfer(1_000_000, options, channel(1, 0, 0, 0));
         assert_eq!((outcome.recovery.retransmissions, outcome.expiries), (0, 0));
         // Ten segments, then twice as many in each round trip: seven of 40 ms.
         assert!(outcome.time <= Duration::from_millis(7 * 40), "{:?}", outcome.time);
@@ -154,7 +186,7 @@ fn without_loss_nothing_is_sent_again() {
 
 #[test]
 fn a_few_losses_cost_what_the_window_of_reno_says() {
-    let outcome = transfer(2_000_000, true, channel(3, 10, 0, 0));
+    let outcome = transfer(2_000_000, SELECTIVE, channel(3, 10, 0, 0));
     let sent_again = outcome.recovery.retransmissions;
     assert!((5..80).contains(&sent_again), "{sent_again}");
     // At one loss in a hundred Reno's window is about twelve segments (Mathis et al., 1997): 2,000 of them take 6.7 s.
@@ -180,15 +212,107 @@ fn a_forged_selection_changes_nothing() {
 fn acknowledging_in_the_smallest_pieces_stays_bounded() {
     let now = Instant::ORIGIN;
     let mut recovery = Recovery::new(now, Setup { sack: true, ..Setup::new(START, SEGMENT) });
-    recovery.on_sent(now, Range { start: START, end: START + 100_000 }, Why::New, false);
-    for piece in 0..40_000 {
+    recovery.on_sent(now, Range { start: START, end: START + 70_000 }, Why::New, false);
+    for piece in 0u32..30_000 {
         let mut sack = SackBlocks::default();
         let start = START + 1 + piece * 2;
         sack.push(SackBlock { start, end: start + 1 });
         recovery.on_ack(now, Acknowledgment { number: START, sack: &sack, echo: None, bare: true });
     }
-    assert!(recovery.flight.ranges() <= 8192);
+    assert!(recovery.flight.ranges() <= 16_384);
     assert!(recovery.flight.is_consistent());
+}
+
+fn again(recovery: &Recovery) -> u64 {
+    recovery.info().retransmissions
+}
+
+#[test]
+fn a_path_that_only_pauses_gives_the_window_back() {
+    let with_all = Options { timestamps: true, ..SELECTIVE };
+    // With timestamps by Eifel; with selections only by duplicates or F-RTO; with nothing by F-RTO.
+    for options in [with_all, SELECTIVE, PLAIN] {
+        let mut paused = channel(1, 0, 0, 0);
+        paused.pause = (Duration::from_millis(130), Duration::from_millis(700));
+        let outcome = transfer(1_000_000, options, paused);
+        let info = outcome.recovery.info();
+        assert!(info.undone >= 1, "{options:?} {info:?}");
+        assert!(again(&outcome.recovery) < 8, "{options:?} {info:?}");
+        assert!(info.congestion_window > 100 * SEGMENT, "{options:?} {info:?}");
+    }
+}
+
+#[test]
+fn disorder_is_learnt_and_not_taken_for_loss() {
+    // Up to 15 ms out of order on 40 ms.
+    let outcome = transfer(3_000_000, SELECTIVE, channel(5, 0, 0, 15_000));
+    let share = again(&outcome.recovery) * 100 / 3_000;
+    assert!(share < 5, "{share} of a hundred are sent again");
+}
+
+#[test]
+fn the_loss_of_the_tail_costs_a_probe_and_no_timeout() {
+    let mut recovery = Recovery::new(Instant::ORIGIN, Setup { sack: true, ..Setup::new(START, SEGMENT) });
+    let at = |millis| Instant::ORIGIN + Duration::from_millis(millis);
+    let ack = |number, sack| Acknowledgment { number, sack, echo: None, bare: true };
+    let none = SackBlocks::default();
+    recovery.on_sent(at(0), Range { start: START, end: START + 1000 }, Why::New, false);
+    recovery.on_ack(at(40), ack(START + 1000, &none));
+    for segment in 1..6 {
+        let start = START + segment * 1000;
+        recovery.on_sent(at(40), Range { start, end: start + 1000 }, Why::New, true);
+    }
+    // Three of five arrive; then silence. The probe goes after two round trips.
+    recovery.on_ack(at(80), ack(START + 4000, &none));
+    assert_eq!(recovery.poll_timeout(), Some(at(160)));
+    assert_eq!(recovery.handle_timeout(at(160)), Expired::Probe);
+    let probe = recovery.probe(SEGMENT).unwrap();
+    assert_eq!(probe, Range { start: START + 5000, end: START + 6000 });
+    recovery.on_sent(at(160), probe, Why::TailProbe, true);
+    let mut sack = SackBlocks::default();
+    sack.push(SackBlock { start: START + 5000, end: START + 6000 });
+    let acked = recovery.on_ack(at(200), ack(START + 4000, &sack));
+    assert!(acked.began);
+    let lost = Range { start: START + 4000, end: START + 5000 };
+    assert_eq!(recovery.lost(SEGMENT), Some((lost, Why::Lost)));
+    recovery.on_sent(at(200), lost, Why::Lost, true);
+    let acked = recovery.on_ack(at(240), ack(START + 6000, &none));
+    assert!(acked.ended && recovery.is_idle() && recovery.backoffs() == 0);
+}
+
+#[test]
+fn what_a_receiver_has_thrown_away_is_sent_again_after_the_timeout() {
+    let at = |millis| Instant::ORIGIN + Duration::from_millis(millis);
+    let mut recovery = Recovery::new(at(0), Setup { sack: true, ..Setup::new(START, SEGMENT) });
+    recovery.on_sent(at(0), Range { start: START, end: START + 1000 }, Why::New, false);
+    recovery.on_sent(at(0), Range { start: START + 1000, end: START + 2000 }, Why::New, true);
+    let mut sack = SackBlocks::default();
+    sack.push(SackBlock { start: START + 1000, end: START + 2000 });
+    recovery.on_ack(at(40), Acknowledgment { number: START, sack: &sack, echo: None, bare: true });
+    // The first has arrived, and still the second is not acknowledged, that had been selected.
+    let none = SackBlocks::default();
+    recovery.on_ack(at(80), Acknowledgment { number: START + 1000, sack: &none, echo: None, bare: true });
+    assert_eq!(recovery.info().in_flight, 0);
+    let due = recovery.poll_timeout().expect("it is not forgotten");
+    assert_eq!(recovery.handle_timeout(due), Expired::Retransmit);
+    let second = Range { start: START + 1000, end: START + 2000 };
+    assert_eq!(recovery.lost(SEGMENT), Some((second, Why::Timeout)));
+}
+
+#[test]
+fn an_echo_of_congestion_reduces_the_window_once_for_each_window_of_data() {
+    let at = Instant::ORIGIN;
+    let none = SackBlocks::default();
+    let mut recovery = Recovery::new(at, Setup::new(START, SEGMENT));
+    recovery.on_sent(at, Range { start: START, end: START + 10_000 }, Why::New, false);
+    assert!(recovery.on_congestion_echo(at));
+    assert_eq!(recovery.info().congestion_window, 5000);
+    assert!(!recovery.on_congestion_echo(at));
+    let ack = Acknowledgment { number: START + 10_000, sack: &none, echo: None, bare: true };
+    recovery.on_ack(at, ack);
+    recovery.on_sent(at, Range { start: START + 10_000, end: START + 14_000 }, Why::New, false);
+    assert!(recovery.on_congestion_echo(at));
+    assert_eq!(recovery.info().congestion_window, 2000);
 }
 
 proptest! {
@@ -196,9 +320,13 @@ proptest! {
 
     #[test]
     fn everything_arrives_in_the_end(
-        seed: u8, loss in 0u64..250, duplication in 0u64..100, jitter in 0u64..60_000, sack: bool, total in 1u32..200_000,
+        seed: u8, loss in 0u64..250, duplication in 0u64..100, jitter in 0u64..60_000, pause in 0u64..3_000,
+        sack: bool, timestamps: bool, cubic: bool, total in 1u32..200_000,
     ) {
-        let outcome = transfer(total, sack, channel(seed, loss, duplication, jitter));
+        let algorithm = if cubic { Algorithm::Cubic } else { Algorithm::NewReno };
+        let mut channel = channel(seed, loss, duplication, jitter);
+        channel.pause = (Duration::from_millis(100), Duration::from_millis(100 + pause));
+        let outcome = transfer(total, Options { sack, timestamps, algorithm }, channel);
         // Every timer that runs out has something to show for it.
         let segments = total / SEGMENT + 1;
         prop_assert!(outcome.expiries <= 30 + 4 * segments, "{} for {segments}", outcome.expiries);
