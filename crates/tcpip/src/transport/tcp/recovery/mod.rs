@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use host::Instant;
 use trace::Why;
-use wire::tcp::{SackBlocks, SeqNumber};
+use wire::tcp::SeqNumber;
 
 use super::congestion::{Algorithm, Controller};
 use flight::Flight;

@@ -80,12 +80,10 @@ mod tests {
     #[test]
     fn a_burst_of_losses_is_repaired_as_in_slow_start() {
         let mut reduction = Reduction::begin(20);
-        let mut pipe = 4;
-        for _ in 0..3 {
+        for pipe in 4..7 {
             reduction.arrived(1, pipe, 10, 1);
             assert_eq!(reduction.credit(), 2);
             reduction.sent(2);
-            pipe += 1;
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use host::{Instant, Random};
 use proptest::prelude::*;
-use wire::tcp::SackBlock;
+use wire::tcp::{SackBlock, SackBlocks};
 
 use super::*;
 
