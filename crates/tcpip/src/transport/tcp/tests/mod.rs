@@ -1,0 +1,6 @@
+//! Connections against each other and against forged segments.
+
+mod adversary;
+mod basic;
+mod forged;
+mod pair;
