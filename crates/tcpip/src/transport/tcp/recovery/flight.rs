@@ -25,6 +25,8 @@ pub(super) struct Flight {
     /// Bytes that are neither acknowledged, nor selected, nor lost.
     in_flight: u32,
     lost: usize,
+    /// Nothing before this number is lost.
+    searched: SeqNumber,
     selected: usize,
     /// The delivered range that was sent last (RFC 8985 section 6.2, RACK.segment).
     latest: Option<Latest>,
@@ -67,6 +69,7 @@ impl Flight {
             next: start,
             in_flight: 0,
             lost: 0,
+            searched: start,
             selected: 0,
             latest: None,
             highest: start,
@@ -117,8 +120,9 @@ impl Flight {
     /// `range` has left: for the first time, or again.
     pub(super) fn sent(&mut self, now: Instant, range: Range) {
         let known_end = range.end.earlier(self.next);
-        if range.start.is_before(known_end) {
-            let first = self.split(range.start);
+        let known_start = range.start.later(self.unacknowledged);
+        if known_start.is_before(known_end) {
+            let first = self.split(known_start);
             let last = self.split(known_end);
             for sent in self.sent.range_mut(first..last) {
                 if sent.lost {
@@ -129,6 +133,7 @@ impl Flight {
                 sent.at = now;
                 sent.again = true;
             }
+            self.searched = self.first_marked().map_or(self.next, |sent| sent.range.start);
         }
         if range.end.is_after(self.next) {
             let range = Range { start: self.next, end: range.end };
@@ -181,11 +186,20 @@ impl Flight {
         for block in blocks.as_slice() {
             let ours = self.next.since(self.unacknowledged);
             let (start, end) = (block.start.since(self.unacknowledged), block.end.since(self.unacknowledged));
-            if start >= end || end > ours || self.sent.len() + 2 > RANGES {
+            if start >= end || end > ours {
                 continue;
             }
-            let first = self.split(block.start);
-            let last = self.split(block.end);
+            // Where there is no room for a cut, the part of a range counts as not received.
+            let room = self.sent.len() + 2 <= RANGES;
+            let (first, last) = if room {
+                (self.split(block.start), self.split(block.end))
+            } else {
+                let sent = &self.sent;
+                let within = |sent: &Sent, offset| sent.range.end.since(self.unacknowledged) <= offset;
+                let first = sent.partition_point(|sent| within(sent, start));
+                let cut = sent.get(first).is_some_and(|sent| sent.range.start != block.start);
+                (first + usize::from(cut), sent.partition_point(|sent| within(sent, end)))
+            };
             for at in first..last {
                 let sent = &mut self.sent[at];
                 if sent.selected {
@@ -217,8 +231,15 @@ impl Flight {
         if self.lost == 0 {
             return None;
         }
-        let lost = self.sent.iter().find(|sent| sent.lost)?.range;
+        let lost = self.first_marked()?.range;
         Some(Range { start: lost.start, end: lost.end.earlier(lost.start + longest.max(1)) })
+    }
+
+    /// The first that is marked as lost: looked for from where the last search ended.
+    fn first_marked(&self) -> Option<&Sent> {
+        let offset = self.searched.later(self.unacknowledged).since(self.unacknowledged);
+        let from = self.sent.partition_point(|sent| sent.range.end.since(self.unacknowledged) <= offset);
+        self.sent.range(from..).find(|sent| sent.lost)
     }
 
     /// The last `longest` bytes of what was sent last.
@@ -232,6 +253,7 @@ impl Flight {
         match self.sent.front_mut() {
             Some(first) if first.is_in_flight() => {
                 first.lost = true;
+                self.searched = self.searched.earlier(first.range.start);
                 self.lost += 1;
                 self.in_flight -= first.range.len();
                 first.range.len()
@@ -263,6 +285,7 @@ impl Flight {
             }
             if sent.is_in_flight() {
                 sent.lost = true;
+                self.searched = self.searched.earlier(sent.range.start);
                 self.lost += 1;
                 self.in_flight -= sent.range.len();
             }
@@ -286,6 +309,7 @@ impl Flight {
             let deadline = sent.at + latest.round_trip + window;
             if deadline <= now {
                 sent.lost = true;
+                self.searched = self.searched.earlier(sent.range.start);
                 self.lost += 1;
                 self.in_flight -= sent.range.len();
                 bytes += sent.range.len();
@@ -354,5 +378,7 @@ impl Flight {
             && count(|sent| sent.lost) == self.lost
             && count(|sent| sent.selected) == self.selected
             && count(|sent| sent.lost && sent.selected) == 0
+            && self.sent.iter().find(|sent| sent.lost).map(|sent| sent.range)
+                == self.first_marked().map(|sent| sent.range)
     }
 }

@@ -183,9 +183,11 @@ impl Recovery {
         self.segment = max_segment_size.max(1);
         self.sack = sack;
         let lost = self.retransmissions > 0;
+        self.doubt = Doubt::default();
         self.controller = algorithm.controller(self.segment);
         if lost {
             self.controller.on_timeout(self.last_sent, 0, false);
+            self.trip.lost_handshake();
         }
         self.phase = Phase::Open;
     }
@@ -312,7 +314,8 @@ impl Recovery {
         }
         match self.phase {
             Phase::Open => {
-                if delivered > 0 && self.limited_by_window {
+                // Not for selections alone: they may tell of a loss.
+                if progress && delivered > 0 && self.limited_by_window {
                     let trip = self.trip.smoothed().unwrap_or_default();
                     self.controller.on_acknowledged(now, delivered, trip);
                 }

@@ -9,11 +9,16 @@ pub struct RoundTrip {
     variation: Duration,
     smallest: Duration,
     latest: Duration,
+    /// The timeout while there is no sample.
+    unknown: Duration,
     bounds: (Duration, Duration),
 }
 
 /// The timeout while nothing is known (RFC 6298 section 2.1).
 const INITIAL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// And while nothing is known because the handshake was lost (RFC 6298 section 5.7).
+const AFTER_LOST_HANDSHAKE: Duration = Duration::from_secs(3);
 
 impl RoundTrip {
     /// Nothing is known yet. Timeouts lie between `smallest` and `largest`.
@@ -23,6 +28,7 @@ impl RoundTrip {
             variation: Duration::ZERO,
             smallest: Duration::MAX,
             latest: Duration::ZERO,
+            unknown: INITIAL_TIMEOUT,
             bounds: (smallest, largest),
         }
     }
@@ -41,6 +47,11 @@ impl RoundTrip {
                 self.smoothed = Some((smoothed * 7 + sample) / 8);
             }
         }
+    }
+
+    /// The handshake was sent more than once: what follows gets more time (RFC 6298 section 5.7).
+    pub fn lost_handshake(&mut self) {
+        self.unknown = AFTER_LOST_HANDSHAKE;
     }
 
     /// SRTT, once there was a sample.
@@ -67,7 +78,7 @@ impl RoundTrip {
     pub fn timeout(&self, backoffs: u32) -> Duration {
         let (smallest, largest) = self.bounds;
         let timeout = match self.smoothed {
-            None => INITIAL_TIMEOUT,
+            None => self.unknown,
             // The variation counts for the smallest timeout at least: on a steady path it becomes nothing, and the
             // receiver's delayed acknowledgment would look like a loss.
             Some(smoothed) => smoothed + (self.variation * 4).max(smallest),

@@ -92,12 +92,19 @@ fn transfer(total: u32, options: Options, mut channel: Channel) -> Outcome {
                 }
                 (Range { start: recovery.snd_nxt(), end: recovery.snd_nxt() + len }, Why::New)
             };
+            let info = recovery.info();
+            if why == Why::New && info.phase == Phase::Open {
+                // Two more by limited transmit.
+                let most = info.congestion_window + if sack { 0 } else { 2 * SEGMENT };
+                assert!(info.in_flight + range.len() <= most, "{info:?}");
+            }
             let offset = range.start.since(START);
             recovery.on_sent(now, range, why, recovery.snd_nxt() == START + total);
             channel.send(now, Packet::Data { offset, len: range.len(), at: now });
         }
         assert!(recovery.flight.is_consistent());
-        assert!(recovery.info().congestion_window >= SEGMENT);
+        let info = recovery.info();
+        assert!(info.congestion_window >= SEGMENT);
         // Time goes on to what happens next.
         let arrival = channel.queue.first().map(|packet| packet.0);
         let timeout = recovery.poll_timeout();
@@ -313,6 +320,58 @@ fn an_echo_of_congestion_reduces_the_window_once_for_each_window_of_data() {
     recovery.on_sent(at, Range { start: START + 10_000, end: START + 14_000 }, Why::New, false);
     assert!(recovery.on_congestion_echo(at));
     assert_eq!(recovery.info().congestion_window, 2000);
+}
+
+#[test]
+fn a_range_that_was_acknowledged_meanwhile_may_still_be_sent() {
+    let (at, none) = (Instant::ORIGIN, SackBlocks::default());
+    let mut recovery = Recovery::new(at, Setup::new(START, SEGMENT));
+    recovery.on_sent(at, Range { start: START, end: START + 3000 }, Why::New, false);
+    recovery.on_ack(at, Acknowledgment { number: START + 2000, sack: &none, echo: None, bare: true });
+    recovery.on_sent(at, Range { start: START, end: START + 1000 }, Why::Lost, false);
+    recovery.on_sent(at, Range { start: START + 1000, end: START + 2500 }, Why::Lost, false);
+    assert!(recovery.flight.is_consistent());
+    assert_eq!(recovery.info().in_flight, 1000);
+}
+
+#[test]
+fn after_a_pause_the_window_is_the_initial_one_again() {
+    let at = |millis| Instant::ORIGIN + Duration::from_millis(millis);
+    let none = SackBlocks::default();
+    let mut recovery = Recovery::new(at(0), Setup::new(START, SEGMENT));
+    for segment in 0..10 {
+        let start = START + segment * 1000;
+        recovery.on_sent(at(0), Range { start, end: start + 1000 }, Why::New, false);
+    }
+    for segment in 1..=10 {
+        let number = START + segment * 1000;
+        recovery.on_ack(at(40), Acknowledgment { number, sack: &none, echo: None, bare: true });
+    }
+    assert_eq!(recovery.info().congestion_window, 20_000);
+    recovery.on_restart(at(100));
+    assert_eq!(recovery.info().congestion_window, 20_000);
+    recovery.on_restart(at(1000));
+    assert_eq!(recovery.info().congestion_window, 10_000);
+}
+
+#[test]
+fn nothing_new_is_sent_while_the_scoreboard_is_full() {
+    let at = Instant::ORIGIN;
+    let mut recovery = Recovery::new(at, Setup::new(START, SEGMENT));
+    recovery.controller.on_acknowledged(at, 2000, Duration::ZERO);
+    let mut sent = 0;
+    while recovery.allowance() > 0 {
+        let start = recovery.snd_nxt();
+        recovery.on_sent(at, Range { start, end: start + 1 }, Why::New, false);
+        sent += 1;
+    }
+    assert_eq!(sent, 12_000, "the window");
+    let mut recovery = Recovery::new(at, Setup::new(START, 9_000));
+    while recovery.allowance() > 0 {
+        let start = recovery.snd_nxt();
+        recovery.on_sent(at, Range { start, end: start + 1 }, Why::New, false);
+    }
+    assert_eq!(recovery.flight.ranges(), 12_288);
 }
 
 proptest! {
