@@ -27,6 +27,8 @@ pub(super) struct Flight {
     lost: usize,
     /// Nothing before this number is lost.
     searched: SeqNumber,
+    /// Nothing before this number is in flight.
+    flying: SeqNumber,
     selected: usize,
     /// The delivered range that was sent last (RFC 8985 section 6.2, RACK.segment).
     latest: Option<Latest>,
@@ -70,6 +72,7 @@ impl Flight {
             in_flight: 0,
             lost: 0,
             searched: start,
+            flying: start,
             selected: 0,
             latest: None,
             highest: start,
@@ -133,6 +136,7 @@ impl Flight {
                 sent.at = now;
                 sent.again = true;
             }
+            self.flying = self.flying.earlier(known_start);
             self.searched = self.first_marked().map_or(self.next, |sent| sent.range.start);
         }
         if range.end.is_after(self.next) {
@@ -237,9 +241,13 @@ impl Flight {
 
     /// The first that is marked as lost: looked for from where the last search ended.
     fn first_marked(&self) -> Option<&Sent> {
-        let offset = self.searched.later(self.unacknowledged).since(self.unacknowledged);
-        let from = self.sent.partition_point(|sent| sent.range.end.since(self.unacknowledged) <= offset);
-        self.sent.range(from..).find(|sent| sent.lost)
+        self.sent.range(self.place(self.searched)..).find(|sent| sent.lost)
+    }
+
+    /// Which range has `number`, or the first when it is acknowledged.
+    fn place(&self, number: SeqNumber) -> usize {
+        let offset = number.later(self.unacknowledged).since(self.unacknowledged);
+        self.sent.partition_point(|sent| sent.range.end.since(self.unacknowledged) <= offset)
     }
 
     /// The last `longest` bytes of what was sent last.
@@ -269,6 +277,7 @@ impl Flight {
             self.in_flight += sent.range.len();
         }
         self.lost = 0;
+        self.flying = self.unacknowledged;
         // What arrived latest may have been an original, not the copy that left later: it proves nothing.
         self.latest = None;
     }
@@ -276,6 +285,7 @@ impl Flight {
     /// Everything is lost that is not known to have arrived; and as a receiver may throw away what it has not
     /// acknowledged (RFC 2018 section 8), the selections are forgotten if they begin with the first range.
     pub(super) fn lose_all(&mut self) {
+        self.flying = self.unacknowledged;
         let reneged = self.sent.front().is_some_and(|first| first.selected);
         for sent in &mut self.sent {
             if reneged && sent.selected {
@@ -297,11 +307,17 @@ impl Flight {
     pub(super) fn lose_overtaken(&mut self, now: Instant, window: Duration) -> (u32, Option<Instant>) {
         let Some(latest) = self.latest else { return (0, None) };
         let (mut bytes, mut next) = (0, None::<Instant>);
-        for sent in &mut self.sent {
+        let from = self.place(self.flying);
+        let mut flying = None;
+        for sent in self.sent.range_mut(from..) {
             let overtaken =
                 sent.at < latest.at || sent.at == latest.at && sent.range.end.is_before(latest.end);
             if !sent.again && !overtaken {
+                flying.get_or_insert(sent.range.start);
                 break; // what follows was sent later still
+            }
+            if sent.is_in_flight() && !overtaken {
+                flying.get_or_insert(sent.range.start);
             }
             if !sent.is_in_flight() || !overtaken {
                 continue;
@@ -314,9 +330,11 @@ impl Flight {
                 self.in_flight -= sent.range.len();
                 bytes += sent.range.len();
             } else {
+                flying.get_or_insert(sent.range.start);
                 next = Some(next.map_or(deadline, |next| next.min(deadline)));
             }
         }
+        self.flying = flying.unwrap_or(self.next);
         (bytes, next)
     }
 
@@ -378,6 +396,7 @@ impl Flight {
             && count(|sent| sent.lost) == self.lost
             && count(|sent| sent.selected) == self.selected
             && count(|sent| sent.lost && sent.selected) == 0
+            && self.sent.range(..self.place(self.flying)).all(|sent| !sent.is_in_flight())
             && self.sent.iter().find(|sent| sent.lost).map(|sent| sent.range)
                 == self.first_marked().map(|sent| sent.range)
     }

@@ -375,7 +375,7 @@ fn nothing_new_is_sent_while_the_scoreboard_is_full() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn everything_arrives_in_the_end(
