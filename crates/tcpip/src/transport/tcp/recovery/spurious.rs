@@ -227,4 +227,37 @@ mod tests {
         assert!(doubt.arrived_twice(range(3000, 4000)));
         assert!(!doubt.arrived_twice(range(3000, 4000)), "only once");
     }
+
+    #[test]
+    fn an_echo_from_before_it_was_sent_again_proves_it() {
+        let millis = Duration::from_millis;
+        let answer = |again: &[Range], age| {
+            let mut doubt = Doubt::default();
+            doubt.begin(SeqNumber(0), SeqNumber(9000), false);
+            for &range in again {
+                doubt.sent_again(Instant::ORIGIN + millis(100), range);
+            }
+            let seen = Seen {
+                number: SeqNumber(1000),
+                highest: SeqNumber(1000),
+                echo: age,
+                progress: true,
+                delivered: 1000,
+                bare: true,
+            };
+            let now = Instant::ORIGIN + millis(120);
+            let proven = doubt.acknowledged(now, &seen, true);
+            assert!(
+                !doubt.acknowledged(now, &Seen { echo: Some(millis(100)), ..seen }, true),
+                "the first decides"
+            );
+            proven
+        };
+        let one = [range(0, 1000)];
+        assert!(answer(&one, Some(millis(60))));
+        assert!(!answer(&one, Some(millis(20))), "it echoes the copy");
+        assert!(!answer(&one, Some(millis(21))), "within a tick of the copy");
+        assert!(!answer(&one, None));
+        assert!(!answer(&[range(0, 1000), range(3000, 4000)], Some(millis(60))), "the other may be lost");
+    }
 }

@@ -76,6 +76,7 @@ fn transfer(total: u32, options: Options, mut channel: Channel) -> Outcome {
     let mut up_to = 0;
     let mut expiries = 0;
     let mut recent = Instant::ORIGIN;
+    let mut open_window = 0;
     while up_to < total || !recovery.is_idle() {
         // The sender sends what it may.
         let mut turns = 0;
@@ -93,6 +94,16 @@ fn transfer(total: u32, options: Options, mut channel: Channel) -> Outcome {
                 (Range { start: recovery.snd_nxt(), end: recovery.snd_nxt() + len }, Why::New)
             };
             let info = recovery.info();
+            if info.phase == Phase::Open {
+                open_window = info.congestion_window;
+            }
+            if sack && info.phase == Phase::Recovery {
+                // It comes down from what it was, and never goes up.
+                assert!(
+                    info.in_flight + range.len() <= open_window.max(info.threshold) + 2 * SEGMENT,
+                    "{info:?}"
+                );
+            }
             if why == Why::New && info.phase == Phase::Open {
                 // Two more by limited transmit.
                 let most = info.congestion_window + if sack { 0 } else { 2 * SEGMENT };
