@@ -17,3 +17,4 @@ mod packet;
 pub mod transport;
 
 pub use packet::{Descending, InterfaceId, Transmit};
+pub use transport::Event;

@@ -1,3 +1,337 @@
-//! The transport layer: TCP and UDP.
+//! The transport layer: TCP and UDP, and the sockets that programs hold.
+//!
+//! A [`Transport`] owns every connection, listener and datagram socket of a host. What an application does goes through
+//! it, so that it knows what has to be sent and when to look again. Nothing is scanned: a segment finds its connection by
+//! a hash, a deadline by a sorted set, what is to be sent by a queue.
 
+mod connections;
+mod face;
+mod input;
+mod listeners;
+mod output;
+mod ports;
+mod secrets;
 pub mod tcp;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod udp;
+
+pub use connections::ConnectionId;
+pub use face::{Config, Counters, Event, Flow, SocketError, Verdict};
+pub use listeners::ListenerId;
+pub use udp::UdpId;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
+
+use host::{Instant, Random};
+use trace::Tracer;
+
+use crate::internet::Internet;
+use connections::Connections;
+use listeners::Listeners;
+use ports::{Ports, with_port};
+use secrets::Secrets;
+use tcp::{Connection, Opening, Settings};
+use timers::Timers;
+use udp::Sockets;
+
+/// All sockets of a host.
+#[derive(Debug)]
+pub struct Transport {
+    config: Config,
+    connections: Connections,
+    listeners: Listeners,
+    sockets: Sockets,
+    ports: Ports,
+    secrets: Secrets,
+    timers: Timers<ConnectionId>,
+    /// Connections that may have something to send.
+    dirty: VecDeque<ConnectionId>,
+    events: VecDeque<Event>,
+    resets: output::Allowance,
+    counters: Counters,
+    tracer: Tracer,
+}
+
+impl Transport {
+    /// No sockets yet. What must not be guessed is drawn from `random`.
+    pub fn new(config: Config, mut random: Random, tracer: Tracer) -> Self {
+        Self {
+            connections: Connections::new(&mut random),
+            listeners: Listeners::default(),
+            sockets: Sockets::default(),
+            ports: Ports::default(),
+            secrets: Secrets::new(&mut random),
+            timers: Timers::new(),
+            dirty: VecDeque::new(),
+            events: VecDeque::new(),
+            resets: output::Allowance::new(config.resets_per_second),
+            counters: Counters::default(),
+            config,
+            tracer,
+        }
+    }
+
+    /// Listens at `local`, whose address may be unspecified and whose port may be zero for any. Connections begin with
+    /// `settings`; up to `backlog` of them may be half open or wait to be accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::AddressInUse`], [`SocketError::NoPort`], [`SocketError::TooMany`].
+    pub fn listen(
+        &mut self,
+        local: SocketAddr,
+        backlog: u32,
+        settings: Settings,
+    ) -> Result<ListenerId, SocketError> {
+        if self.listeners.len() >= self.config.sockets {
+            return Err(SocketError::TooMany);
+        }
+        let local = if local.port() == 0 {
+            let offset = self.secrets.port_offset(local, local);
+            let free = |port| self.listeners.is_free(with_port(local, port));
+            with_port(local, self.ports.choose(offset, free).ok_or(SocketError::NoPort)?)
+        } else {
+            local
+        };
+        self.listeners.add(local, backlog.min(self.config.backlog), settings).ok_or(SocketError::AddressInUse)
+    }
+
+    /// Where a listener listens.
+    pub fn listener_address(&self, id: ListenerId) -> Option<SocketAddr> {
+        self.listeners.local(id)
+    }
+
+    /// The next connection that was made at a listener.
+    pub fn accept(&mut self, id: ListenerId) -> Option<ConnectionId> {
+        self.listeners.get_mut(id)?.accept()
+    }
+
+    /// Listens no more. Connections that nobody accepted are reset.
+    pub fn unlisten(&mut self, now: Instant, id: ListenerId) {
+        let mut orphans: Vec<_> = self.listeners.remove(id).into();
+        orphans.extend(self.connections.of_listener(id));
+        for orphan in orphans {
+            if let Some(mut connection) = self.connection(orphan) {
+                connection.abort(now);
+            }
+            self.release(now, orphan);
+        }
+    }
+
+    /// Connects to `remote`, from `local` when that is given; its port may be zero for any.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::Send`], [`SocketError::AddressInUse`], [`SocketError::NoPort`], [`SocketError::TooMany`].
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        local: Option<SocketAddr>,
+        remote: SocketAddr,
+        settings: Settings,
+        below: &mut dyn Internet,
+    ) -> Result<ConnectionId, SocketError> {
+        let source = local.map(|local| local.ip()).filter(|address| !address.is_unspecified());
+        let path = below.path(now, remote.ip(), source)?;
+        let local = SocketAddr::new(path.source, local.map_or(0, |local| local.port()));
+        let local = if local.port() == 0 {
+            let offset = self.secrets.port_offset(local, remote);
+            let free =
+                |port| self.connections.find(&Flow { local: with_port(local, port), remote }).is_none();
+            with_port(local, self.ports.choose(offset, free).ok_or(SocketError::NoPort)?)
+        } else {
+            local
+        };
+        let flow = Flow { local, remote };
+        if self.connections.find(&flow).is_some() {
+            return Err(SocketError::AddressInUse);
+        }
+        let opening = self.opening(now, flow, path.mtu, settings);
+        let id = self.add(flow, Connection::connect(now, opening), None).ok_or(SocketError::TooMany)?;
+        self.counters.opened += 1;
+        Ok(id)
+    }
+
+    /// A connection, for the application to act on. What comes of that is looked at when the guard is dropped.
+    pub fn connection(&mut self, id: ConnectionId) -> Option<ConnectionMut<'_>> {
+        self.connections.get(id)?;
+        Some(ConnectionMut { transport: self, id })
+    }
+
+    /// The application lets a connection go. What it wrote is still sent; then the connection is forgotten.
+    pub fn release(&mut self, now: Instant, id: ConnectionId) {
+        if let Some(slot) = self.connections.get_mut(id) {
+            slot.released = true;
+            slot.connection.release(now);
+            self.settle(id);
+        }
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout).
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.earliest()
+    }
+
+    /// Looks at every connection whose time has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(id) = self.timers.due(now) {
+            let Some(slot) = self.connections.get_mut(id) else { continue };
+            slot.armed = None;
+            if slot.connection.poll_timeout().is_some_and(|at| at <= now) {
+                slot.connection.handle_timeout(now);
+            }
+            self.settle(id);
+        }
+    }
+
+    /// What happened that a program may wait for.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        let mut fetched = |id, forget: fn(&mut tcp::Changes)| {
+            if let Some(slot) = self.connections.get_mut(id) {
+                forget(&mut slot.told);
+            }
+        };
+        match event {
+            Event::Connected(id) => fetched(id, |told| told.connected = false),
+            Event::Readable(id) => fetched(id, |told| told.readable = false),
+            Event::Writable(id) => fetched(id, |told| told.writable = false),
+            Event::Closed(id) => fetched(id, |told| told.closed = false),
+            Event::Incoming(id) => {
+                if let Some(listener) = self.listeners.get_mut(id) {
+                    listener.told = false;
+                }
+            }
+            Event::UdpReadable(id) => self.sockets.told(id),
+        }
+        Some(event)
+    }
+
+    /// Numbers since the beginning.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// All connections, in the order of their places.
+    pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, Flow, &Connection)> + use<'_> {
+        self.connections.iter()
+    }
+
+    /// What a connection over `flow` begins with.
+    fn opening(&self, now: Instant, flow: Flow, mtu: u16, settings: Settings) -> Opening {
+        let headers = if flow.remote.is_ipv4() { 40 } else { 60 };
+        Opening {
+            local: flow.local,
+            remote: flow.remote,
+            settings,
+            initial_sequence: self.secrets.initial_sequence(now, &flow),
+            timestamp_offset: self.secrets.timestamp_offset(&flow),
+            max_segment_size: mtu.saturating_sub(headers),
+            path_mtu: mtu,
+            tracer: self.tracer.clone(),
+        }
+    }
+
+    /// Takes a connection in, if there is room for it.
+    fn add(
+        &mut self,
+        flow: Flow,
+        connection: Connection,
+        parent: Option<ListenerId>,
+    ) -> Option<ConnectionId> {
+        if self.connections.len() >= self.config.connections {
+            self.counters.refused += 1;
+            return None;
+        }
+        let id = self.connections.add(flow, connection, parent);
+        self.settle(id);
+        Some(id)
+    }
+
+    /// Looks at a connection after something was done to it: what it has to send, when to look again, whom to tell.
+    fn settle(&mut self, id: ConnectionId) {
+        let Some(slot) = self.connections.get_mut(id) else { return };
+        let changes = slot.connection.take_changes();
+        let parent = slot.parent;
+        if let Some(listener) = parent.filter(|_| changes.connected || changes.closed) {
+            slot.parent = None;
+            // Before the handshake is done, the connection is nobody's: the listener answers for it.
+            slot.released |= !changes.connected;
+            self.hand_over(listener, id, changes.connected);
+        }
+        let Some(slot) = self.connections.get_mut(id) else { return };
+        self.timers.arm(id, &mut slot.armed, slot.connection.poll_timeout());
+        if !std::mem::replace(&mut slot.dirty, true) {
+            self.dirty.push_back(id);
+        }
+        if slot.parent.is_none() && !slot.released {
+            let told = &mut slot.told;
+            let mut tell = |changed: bool, told: &mut bool, event| {
+                if changed && !std::mem::replace(told, true) {
+                    self.events.push_back(event);
+                }
+            };
+            tell(changes.connected, &mut told.connected, Event::Connected(id));
+            tell(changes.readable, &mut told.readable, Event::Readable(id));
+            tell(changes.writable, &mut told.writable, Event::Writable(id));
+            tell(changes.closed, &mut told.closed, Event::Closed(id));
+        }
+    }
+
+    /// Forgets a connection that is over and that nobody holds.
+    fn forget_if_over(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.connections.get_mut(id)
+            && slot.released
+            && slot.connection.is_finished()
+        {
+            self.timers.disarm(id, &mut slot.armed);
+            self.connections.remove(id);
+        }
+    }
+
+    /// A connection of a listener is made, or failed.
+    fn hand_over(&mut self, listener: ListenerId, id: ConnectionId, made: bool) {
+        let told = match self.listeners.get_mut(listener) {
+            Some(listener) => listener.settled(id, made),
+            None => false,
+        };
+        if told {
+            self.events.push_back(Event::Incoming(listener));
+        }
+    }
+}
+
+/// A connection that the application acts on.
+#[derive(Debug)]
+pub struct ConnectionMut<'a> {
+    transport: &'a mut Transport,
+    id: ConnectionId,
+}
+
+impl Deref for ConnectionMut<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        let slot = self.transport.connections.get(self.id);
+        &slot.expect("it was there when the guard was made, which nobody else removes it under").connection
+    }
+}
+
+impl DerefMut for ConnectionMut<'_> {
+    fn deref_mut(&mut self) -> &mut Connection {
+        let slot = self.transport.connections.get_mut(self.id);
+        &mut slot
+            .expect("it was there when the guard was made, which nobody else removes it under")
+            .connection
+    }
+}
+
+impl Drop for ConnectionMut<'_> {
+    fn drop(&mut self) {
+        self.transport.settle(self.id);
+    }
+}

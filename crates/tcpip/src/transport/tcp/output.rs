@@ -12,8 +12,8 @@ use super::sending::{Chosen, Sending};
 use super::state::{Flow, Phase};
 
 impl Connection {
-    /// The next segment to be sent, of at most `max_payload` bytes; more than one segment's worth only where the device
-    /// cuts it. `None` when there is nothing more now.
+    /// The next segment to be sent. Its payload may be longer than one segment takes, up to `max_payload` bytes, where the
+    /// device cuts it; pass zero where it does not. `None` when there is nothing more now.
     pub fn transmit(&mut self, now: Instant, max_payload: u32) -> Option<Segment<'_>> {
         if let Some((sequence, acknowledgment)) = self.reset.take() {
             return Some(self.reset_segment(now, sequence, acknowledgment));

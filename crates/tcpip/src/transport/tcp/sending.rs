@@ -245,7 +245,7 @@ impl Sending {
             0 if idle => segment,
             allowed => allowed,
         };
-        let mut len = unsent.min(usable).min(allowed).min(longest.max(1));
+        let mut len = unsent.min(usable).min(allowed).min(longest.max(segment));
         if len > segment {
             let rest = len % segment;
             if rest > 0 && (len < unsent || !(nodelay || self.finishing || idle)) {

@@ -1,0 +1,124 @@
+//! The connections of a host, by place and by flow.
+
+use std::collections::HashMap;
+
+use host::{Instant, Random};
+
+use super::secrets::Key;
+use super::tcp::{Changes, Connection};
+use super::{Flow, ListenerId};
+
+/// A connection. It outlives it: an id that was used is never another connection's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId {
+    place: u32,
+    generation: u32,
+}
+
+/// A connection and what its host notes of it.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) flow: Flow,
+    pub(super) connection: Connection,
+    /// The listener that answers for it until the handshake is done.
+    pub(super) parent: Option<ListenerId>,
+    /// The application let it go.
+    pub(super) released: bool,
+    /// Where the timers have it.
+    pub(super) armed: Option<Instant>,
+    /// It waits to send.
+    pub(super) dirty: bool,
+    /// Of which changes an event waits to be fetched.
+    pub(super) told: Changes,
+}
+
+#[derive(Debug)]
+pub(super) struct Connections {
+    places: Vec<Place>,
+    free: Vec<u32>,
+    /// Never gone through: its order is the hash's.
+    flows: HashMap<Flow, u32, Key>,
+}
+
+#[derive(Debug)]
+struct Place {
+    generation: u32,
+    /// Apart, for an empty place to be small.
+    slot: Option<Box<Slot>>,
+}
+
+impl Connections {
+    pub(super) fn new(random: &mut Random) -> Self {
+        Self { places: Vec::new(), free: Vec::new(), flows: HashMap::with_hasher(Key::new(random)) }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.flows.len()
+    }
+
+    pub(super) fn add(
+        &mut self,
+        flow: Flow,
+        connection: Connection,
+        parent: Option<ListenerId>,
+    ) -> ConnectionId {
+        let slot = Box::new(Slot {
+            flow,
+            connection,
+            parent,
+            released: false,
+            armed: None,
+            dirty: false,
+            told: Changes::default(),
+        });
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place { generation: 0, slot: None });
+            (self.places.len() - 1) as u32
+        });
+        self.flows.insert(flow, place);
+        let here = &mut self.places[place as usize];
+        here.slot = Some(slot);
+        ConnectionId { place, generation: here.generation }
+    }
+
+    pub(super) fn find(&self, flow: &Flow) -> Option<ConnectionId> {
+        let place = *self.flows.get(flow)?;
+        Some(ConnectionId { place, generation: self.places[place as usize].generation })
+    }
+
+    pub(super) fn get(&self, id: ConnectionId) -> Option<&Slot> {
+        let place = self.places.get(id.place as usize)?;
+        place.slot.as_deref().filter(|_| place.generation == id.generation)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Slot> {
+        let place = self.places.get_mut(id.place as usize)?;
+        place.slot.as_deref_mut().filter(|_| place.generation == id.generation)
+    }
+
+    pub(super) fn remove(&mut self, id: ConnectionId) {
+        if self.get(id).is_none() {
+            return;
+        }
+        let place = &mut self.places[id.place as usize];
+        if let Some(slot) = place.slot.take() {
+            self.flows.remove(&slot.flow);
+        }
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push(id.place);
+    }
+
+    /// Those that a listener still answers for.
+    pub(super) fn of_listener(&self, listener: ListenerId) -> Vec<ConnectionId> {
+        let ids = self.iter().map(|(id, _, _)| id);
+        ids.filter(|&id| self.get(id).is_some_and(|slot| slot.parent == Some(listener))).collect()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ConnectionId, Flow, &Connection)> {
+        self.places.iter().enumerate().filter_map(|(place, here)| {
+            let slot = here.slot.as_deref()?;
+            let id = ConnectionId { place: place as u32, generation: here.generation };
+            Some((id, slot.flow, &slot.connection))
+        })
+    }
+}

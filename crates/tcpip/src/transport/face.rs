@@ -1,0 +1,124 @@
+//! What goes into the transport layer and comes out of it.
+
+use std::net::SocketAddr;
+
+use super::{ConnectionId, ListenerId, UdpId};
+use crate::internet::SendError;
+
+/// Limits of a host's transport layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Connections there may be.
+    pub connections: usize,
+    /// Connections that may wait at one listener, half open or to be accepted.
+    pub backlog: u32,
+    /// Resets sent in a second to segments for nobody.
+    pub resets_per_second: u32,
+    /// Listeners, and datagram sockets, there may be of each.
+    pub sockets: usize,
+    /// Bytes that may wait in one datagram socket.
+    pub datagram_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            connections: 200_000,
+            backlog: 4096,
+            resets_per_second: 1000,
+            sockets: 4096,
+            datagram_bytes: 256 * 1024,
+        }
+    }
+}
+
+/// Both ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// Ours.
+    pub local: SocketAddr,
+    /// The other.
+    pub remote: SocketAddr,
+}
+
+/// Something that a program may wait for. Each is told once until it is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The handshake of a connection that we opened is done.
+    Connected(ConnectionId),
+    /// There are bytes, the end of the stream, or an error to read.
+    Readable(ConnectionId),
+    /// There is room to write, or an error to see.
+    Writable(ConnectionId),
+    /// A connection ended.
+    Closed(ConnectionId),
+    /// A connection waits to be accepted.
+    Incoming(ListenerId),
+    /// A datagram, or an error, waits to be received.
+    UdpReadable(UdpId),
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Somebody here took it, or answered it.
+    Taken,
+    /// Nobody is at the port: ICMP should say so.
+    NoPort,
+    /// It is gone, for this reason.
+    Dropped(trace::Drop),
+}
+
+/// Why there is no socket, or why it did not send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SocketError {
+    /// Somebody has the address and port.
+    #[error("the address is in use: choose another port, or end who has it")]
+    AddressInUse,
+    /// The address is none of this host's.
+    #[error("the address is none of this host's: use one that it has, or the unspecified one")]
+    AddressNotAvailable,
+    /// All ports that are given out are taken.
+    #[error("no port is free for this")]
+    NoPort,
+    /// The host has as many sockets as it may have.
+    #[error("there are as many sockets as this host may have; close some")]
+    TooMany,
+    /// The payload does not fit a datagram.
+    #[error("a datagram carries at most 65,507 bytes over IPv4 and 65,527 over IPv6")]
+    TooLong,
+    /// The socket is gone.
+    #[error("the socket is closed")]
+    Closed,
+    /// There is no way to the other end.
+    #[error(transparent)]
+    Send(#[from] SendError),
+}
+
+/// Numbers since the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections that we opened.
+    pub opened: u64,
+    /// Connections that others opened and that were made.
+    pub accepted: u64,
+    /// Connections that there was no room for.
+    pub refused: u64,
+    /// SYNs that were dropped because a listener's backlog was full.
+    pub backlog_full: u64,
+    /// Segments received.
+    pub segments_in: u64,
+    /// Segments sent.
+    pub segments_out: u64,
+    /// Resets sent to segments for nobody.
+    pub resets_out: u64,
+    /// Segments and datagrams that were damaged or made no sense.
+    pub malformed: u64,
+    /// Datagrams received.
+    pub datagrams_in: u64,
+    /// Datagrams sent.
+    pub datagrams_out: u64,
+    /// Datagrams that there was no room for.
+    pub datagrams_dropped: u64,
+}

@@ -1,0 +1,167 @@
+//! What comes up from the internet layer.
+
+use std::net::SocketAddr;
+
+use host::Instant;
+use trace::Drop;
+use wire::checksum::Sum;
+use wire::tcp::{self as format, Flags, SeqNumber};
+use wire::{Protocol, udp as datagram};
+
+use super::tcp::Connection;
+use super::udp::Received;
+use super::{Event, Flow, Transport, Verdict};
+use crate::internet::{Delivery, IcmpError, Internet, Problem};
+
+impl Transport {
+    /// A packet for this layer came.
+    pub fn receive(&mut self, now: Instant, delivery: &Delivery<'_>, below: &mut dyn Internet) -> Verdict {
+        match delivery.protocol {
+            Protocol::TCP => self.receive_segment(now, delivery, below),
+            Protocol::UDP => self.receive_datagram(delivery),
+            _ => Verdict::Dropped(Drop::Unwanted),
+        }
+    }
+
+    /// Somebody says that a packet of ours went wrong. It counts only when it quotes what we really have on its way
+    /// (RFC 5927).
+    pub fn icmp_error(&mut self, now: Instant, error: &IcmpError<'_>, below: &mut dyn Internet) {
+        let Some(ports) = error.transport.first_chunk::<8>() else { return };
+        let source = u16::from_be_bytes([ports[0], ports[1]]);
+        let destination = u16::from_be_bytes([ports[2], ports[3]]);
+        let flow = Flow {
+            local: SocketAddr::new(error.source, source),
+            remote: SocketAddr::new(error.destination, destination),
+        };
+        match error.protocol {
+            Protocol::TCP => {
+                let sequence = SeqNumber(u32::from_be_bytes([ports[4], ports[5], ports[6], ports[7]]));
+                let Some(id) = self.connections.find(&flow) else { return };
+                let Some(mut connection) = self.connection(id) else { return };
+                if connection.icmp(now, error.problem, sequence)
+                    && let Problem::TooBig(mtu) = error.problem
+                {
+                    connection.set_path_mtu(now, below.packet_too_big(now, error.destination, mtu));
+                }
+            }
+            Protocol::UDP => {
+                if let Some(id) = self.sockets.icmp_error(flow, error.problem) {
+                    self.events.push_back(Event::UdpReadable(id));
+                }
+                if let Problem::TooBig(mtu) = error.problem {
+                    below.packet_too_big(now, error.destination, mtu);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn receive_segment(
+        &mut self,
+        now: Instant,
+        delivery: &Delivery<'_>,
+        below: &mut dyn Internet,
+    ) -> Verdict {
+        let bytes = &delivery.payload[..];
+        let protocol = Protocol::TCP.0;
+        let pseudo_header = Sum::pseudo_header(delivery.source, delivery.destination, protocol, bytes.len());
+        if !format::is_whole(bytes, pseudo_header) {
+            self.counters.malformed += 1;
+            return Verdict::Dropped(Drop::Checksum);
+        }
+        let Ok((header, payload)) = format::Header::parse(bytes) else {
+            self.counters.malformed += 1;
+            return Verdict::Dropped(Drop::Malformed);
+        };
+        let flow = Flow {
+            local: SocketAddr::new(delivery.destination, header.destination_port),
+            remote: SocketAddr::new(delivery.source, header.source_port),
+        };
+        // A segment to a group, from itself (LAND), or from nobody, is no segment.
+        let strange = delivery.to_many
+            || flow.local == flow.remote
+            || delivery.source.is_unspecified()
+            || header.source_port == 0
+            || header.destination_port == 0;
+        if strange {
+            return Verdict::Dropped(Drop::Forbidden);
+        }
+        self.counters.segments_in += 1;
+        if let Some(id) = self.connections.find(&flow)
+            && let Some(mut connection) = self.connection(id)
+        {
+            let before = connection.unsent();
+            connection.receive(now, &header, payload, delivery.traffic_class & 3);
+            if connection.unsent() < before {
+                below.confirm(now, delivery.source);
+            }
+            return Verdict::Taken;
+        }
+        self.receive_at_listener(now, flow, &header, payload, below)
+    }
+
+    fn receive_at_listener(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        header: &format::Header,
+        payload: &[u8],
+        below: &mut dyn Internet,
+    ) -> Verdict {
+        let flags = header.flags;
+        if flags.contains(Flags::RST) {
+            return Verdict::Dropped(Drop::Unwanted);
+        }
+        let syn = flags.contains(Flags::SYN) && !flags.intersects(Flags::ACK | Flags::FIN);
+        let found = self.listeners.find(flow.local);
+        let Some(id) = found.filter(|_| syn) else {
+            self.reset(now, flow, header, payload.len(), below);
+            return Verdict::Taken;
+        };
+        let Some(listener) = self.listeners.get_mut(id) else { return Verdict::Dropped(Drop::Unwanted) };
+        if !listener.has_room() {
+            self.counters.backlog_full += 1;
+            return Verdict::Dropped(Drop::Limit);
+        }
+        let settings = listener.settings;
+        let Ok(path) = below.path(now, flow.remote.ip(), Some(flow.local.ip())) else {
+            return Verdict::Dropped(Drop::NoRoute);
+        };
+        let opening = self.opening(now, flow, path.mtu, settings);
+        if let Some(listener) = self.listeners.get_mut(id) {
+            listener.begins();
+        }
+        if self.add(flow, Connection::accept(now, opening, header), Some(id)).is_none() {
+            return Verdict::Dropped(Drop::Limit);
+        }
+        Verdict::Taken
+    }
+
+    fn receive_datagram(&mut self, delivery: &Delivery<'_>) -> Verdict {
+        let bytes = &delivery.payload[..];
+        let pseudo_header =
+            Sum::pseudo_header(delivery.source, delivery.destination, Protocol::UDP.0, bytes.len());
+        let Ok((header, payload)) = datagram::Header::parse(bytes, pseudo_header, delivery.source.is_ipv4())
+        else {
+            self.counters.malformed += 1;
+            return Verdict::Dropped(Drop::Malformed);
+        };
+        let to = SocketAddr::new(delivery.destination, header.destination_port);
+        let from = SocketAddr::new(delivery.source, header.source_port);
+        match self.sockets.receive(to, from, payload) {
+            Received::Nobody if delivery.to_many => Verdict::Dropped(Drop::Unwanted),
+            Received::Nobody => Verdict::NoPort,
+            Received::Full => {
+                self.counters.datagrams_dropped += 1;
+                Verdict::Dropped(Drop::Limit)
+            }
+            Received::Taken { id, tell } => {
+                self.counters.datagrams_in += 1;
+                if tell {
+                    self.events.push_back(Event::UdpReadable(id));
+                }
+                Verdict::Taken
+            }
+        }
+    }
+}
