@@ -19,6 +19,9 @@ const DELAYED_ACK: Duration = Duration::from_millis(40);
 /// Segments that are acknowledged at once, so that the peer's slow start is not held up.
 const QUICK: u8 = 16;
 
+/// A full segment has at least this many bytes (RFC 9293 section 3.7.1).
+const SMALLEST_FULL: u32 = 536;
+
 /// A peer's clock that stood still this long says nothing (RFC 7323 section 5.5).
 const OUTDATED: Duration = Duration::from_secs(24 * 86_400);
 
@@ -46,7 +49,9 @@ pub(super) struct Receiving {
     quick: u8,
     /// Bytes since the last acknowledgment.
     unacknowledged: u32,
+    /// The largest payload that we take, and the largest that came: what the peer's full segments have.
     segment: u32,
+    full: u32,
     pub(super) sack: bool,
     duplicate: Option<SackBlock>,
     /// The peer's clock (TS.Recent), and when it was seen.
@@ -108,6 +113,7 @@ impl Receiving {
             quick: QUICK,
             unacknowledged: 0,
             segment,
+            full: segment.min(SMALLEST_FULL),
             sack: agreed.sack,
             duplicate: None,
             clock: agreed.timestamps.map(|value| (value, now)),
@@ -246,7 +252,8 @@ impl Receiving {
     /// Every second full segment is acknowledged at once (RFC 5681 section 4.2), and all while gaps are filled.
     fn acknowledge_in_order(&mut self, now: Instant, len: u32, gaps: bool) {
         self.unacknowledged = self.unacknowledged.saturating_add(len);
-        if gaps || self.unacknowledged >= 2 * self.segment || self.quick > 0 {
+        self.full = self.full.max(len.min(self.segment));
+        if gaps || self.unacknowledged >= 2 * self.full || self.quick > 0 {
             self.quick = self.quick.saturating_sub(1);
             self.acknowledge_now(Why::Acknowledgment);
         } else if self.ack == Ack::None {

@@ -4,3 +4,4 @@ mod adversary;
 mod basic;
 mod forged;
 mod pair;
+mod timing;
