@@ -1,0 +1,86 @@
+//! Networks and the ways to them.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+
+use host::Instant;
+
+use crate::InterfaceId;
+
+/// An address and how many of its bits name the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cidr {
+    /// The address.
+    pub address: IpAddr,
+    /// Bits that name the network: 32 or 128 at most.
+    pub prefix: u8,
+}
+
+impl Cidr {
+    /// `address` in a network of `prefix` bits, or of all bits where there are not as many.
+    pub fn new(address: IpAddr, prefix: u8) -> Self {
+        Self { address, prefix: prefix.min(if address.is_ipv4() { 32 } else { 128 }) }
+    }
+
+    /// Whether `address` is in this network.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        common_bits(self.address, address).is_some_and(|bits| bits >= u32::from(self.prefix))
+    }
+
+    /// The address of everybody in this network; none where IPv4 has none, and IPv6 never has.
+    pub fn broadcast(&self) -> Option<Ipv4Addr> {
+        match self.address {
+            IpAddr::V4(v4) if self.prefix < 31 => {
+                Some(Ipv4Addr::from(u32::from(v4) | u32::MAX >> self.prefix))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.address, self.prefix)
+    }
+}
+
+/// With how many bits two addresses of one family begin alike.
+pub(crate) fn common_bits(a: IpAddr, b: IpAddr) -> Option<u32> {
+    match (a, b) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => Some((u32::from(a) ^ u32::from(b)).leading_zeros()),
+        (IpAddr::V6(a), IpAddr::V6(b)) => Some((u128::from(a) ^ u128::from(b)).leading_zeros()),
+        _ => None,
+    }
+}
+
+/// A way to a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Which network; zero bits for the default route.
+    pub network: Cidr,
+    /// The router to go by; `None` when the network is on the link.
+    pub gateway: Option<IpAddr>,
+    /// By which interface.
+    pub interface: InterfaceId,
+    /// Among routes to networks of one size the lowest is taken.
+    pub metric: u32,
+    /// When it ends, for one that was learned.
+    pub until: Option<Instant>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_holds_its_own() {
+        let cidr = Cidr::new("10.1.2.3".parse().unwrap(), 20);
+        assert!(cidr.contains("10.1.15.255".parse().unwrap()));
+        assert!(!cidr.contains("10.1.16.0".parse().unwrap()));
+        assert!(!cidr.contains("::1".parse().unwrap()));
+        assert_eq!(cidr.broadcast(), Some("10.1.15.255".parse().unwrap()));
+        assert_eq!(Cidr::new("10.0.0.0".parse().unwrap(), 31).broadcast(), None);
+        assert!(Cidr::new("0.0.0.0".parse().unwrap(), 0).contains("1.2.3.4".parse().unwrap()));
+        assert_eq!(Cidr::new("::".parse().unwrap(), 200).prefix, 128);
+    }
+}

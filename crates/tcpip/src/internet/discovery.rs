@@ -1,0 +1,523 @@
+//! Finding neighbours and keeping addresses: ARP (RFC 826, RFC 5227), NDP (RFC 4861, RFC 4862), IGMP and MLD.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use host::Instant;
+use wire::arp::{Operation, Packet as Arp};
+use wire::checksum::Sum;
+use wire::ndp::{Message as Ndp, NdpOption, Options};
+use wire::{EtherType, MacAddress, Protocol, icmpv6, igmp, ipv4, ipv6, mld};
+
+use super::deliver::Arrived;
+use super::errors::{Complaint, failure};
+use super::routing::Hop;
+use super::{Event, Layer, Problem};
+use crate::link::{Action, AddressState, Heard, Waiting};
+use crate::{Descending, InterfaceId, Transmit};
+
+/// Events that wait to be taken.
+const MAX_EVENTS: usize = 256;
+/// Between probes, and from the last one until the address is ours.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often a new address is asked for (RFC 5227 section 1.1 PROBE_NUM, RFC 4862 section 5.1 DupAddrDetectTransmits).
+pub(super) fn probes(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 3 } else { 1 }
+}
+
+impl Layer {
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let links = self.interfaces.iter().filter_map(|interface| {
+            let probes = interface.addresses.iter().filter_map(|own| own.probe.map(|(_, at)| at));
+            let ends = interface.addresses.iter().filter_map(|own| {
+                let preferred = own.preferred_until.filter(|_| own.state == AddressState::Preferred);
+                preferred.into_iter().chain(own.valid_until).min()
+            });
+            probes.chain(ends).chain(interface.neighbors.poll_timeout()).min()
+        });
+        let routes = self.routes.iter().filter_map(|route| route.until);
+        links.chain(routes).chain(self.fragments.poll_timeout()).min()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut dyn Transmit) {
+        self.routes.retain(|route| route.until.is_none_or(|until| until > now));
+        for at in 0..self.interfaces.len() {
+            let id = InterfaceId(at as u16);
+            while let Some(action) = self.interfaces[at].neighbors.handle_timeout(now) {
+                match action {
+                    Action::Ask { address, at } => self.ask(now, id, address, at, out),
+                    Action::Failed { address, waiting } => {
+                        self.neighbor_failed(now, id, address, waiting, out);
+                    }
+                }
+            }
+            self.age_addresses(now, id);
+            self.probe_addresses(now, id, out);
+        }
+        while let Some((key, first)) = self.fragments.expired(now) {
+            self.counters.reassembly_timeout += 1;
+            let on = self.owner(key.destination);
+            if let (Some(first), Some(on)) = (first, on) {
+                self.complain(now, on, &first, &Complaint::Reassembly, out);
+            }
+        }
+    }
+
+    fn neighbor_failed(
+        &mut self,
+        now: Instant,
+        on: InterfaceId,
+        address: IpAddr,
+        waiting: impl IntoIterator<Item = Waiting>,
+        out: &mut dyn Transmit,
+    ) {
+        for packet in waiting {
+            self.counters.no_neighbor += 1;
+            if packet.forwarded {
+                self.complain(now, on, &packet.bytes, &Complaint::Host, out);
+            } else if let Some(failure) = failure(address, Problem::HostUnreachable, &packet.bytes) {
+                self.event(Event::Failure(failure));
+            }
+        }
+    }
+
+    fn age_addresses(&mut self, now: Instant, id: InterfaceId) {
+        let mut lost = Vec::new();
+        self.interfaces[usize::from(id.0)].addresses.retain_mut(|own| {
+            if own.valid_until.is_some_and(|until| until <= now) {
+                lost.push(own.cidr.address);
+                return false;
+            }
+            if own.state == AddressState::Preferred && own.preferred_until.is_some_and(|until| until <= now) {
+                own.state = AddressState::Deprecated;
+            }
+            true
+        });
+        lost.into_iter().for_each(|address| self.event(Event::AddressLost(id, address)));
+    }
+
+    fn probe_addresses(&mut self, now: Instant, id: InterfaceId, out: &mut dyn Transmit) {
+        let mut due = Vec::new();
+        for own in &mut self.interfaces[usize::from(id.0)].addresses {
+            let Some((left, at)) = own.probe.filter(|(_, at)| *at <= now) else { continue };
+            if left == 0 {
+                own.probe = None;
+                own.state = AddressState::Preferred;
+            } else {
+                own.probe = Some((left - 1, at.max(now) + PROBE_INTERVAL));
+            }
+            due.push((own.cidr.address, left > 0));
+        }
+        for (address, probing) in due {
+            if probing {
+                self.solicit(now, id, None, address, None, out);
+            } else {
+                self.announce(now, id, address, out);
+                self.event(Event::AddressReady(id, address));
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        if self.events.len() < MAX_EVENTS {
+            self.events.push_back(event);
+        }
+    }
+
+    /// Asks where `address` is: everybody, or the station that had it.
+    pub(super) fn ask(
+        &mut self,
+        now: Instant,
+        on: InterfaceId,
+        address: IpAddr,
+        at: Option<MacAddress>,
+        out: &mut dyn Transmit,
+    ) {
+        let hop = Hop { interface: on, next: address, looped: false };
+        if let Some(source) = self.source_for(&hop, address) {
+            self.solicit(now, on, Some(source), address, at, out);
+        }
+    }
+
+    /// An ARP request or a neighbour solicitation; without `source` it is a probe.
+    fn solicit(
+        &mut self,
+        now: Instant,
+        on: InterfaceId,
+        source: Option<IpAddr>,
+        target: IpAddr,
+        at: Option<MacAddress>,
+        out: &mut dyn Transmit,
+    ) {
+        let Some(own) = self.mac(on) else { return };
+        match target {
+            IpAddr::V4(target) => {
+                let sender = match source {
+                    Some(IpAddr::V4(v4)) => v4,
+                    _ => Ipv4Addr::UNSPECIFIED,
+                };
+                let (operation, target_mac) = (Operation::Request, MacAddress::default());
+                let packet = Arp { operation, sender_mac: own, sender, target_mac, target };
+                self.send_arp(now, on, at.unwrap_or(MacAddress::BROADCAST), &packet, out);
+            }
+            IpAddr::V6(target) => {
+                let mut option = [0; 8];
+                NdpOption::SourceLinkAddress(own).emit(&mut option);
+                let source = match source {
+                    Some(IpAddr::V6(v6)) => v6,
+                    _ => Ipv6Addr::UNSPECIFIED,
+                };
+                let bytes: &[u8] = if source.is_unspecified() { &[] } else { &option };
+                let options = Options::parse(bytes).unwrap_or_default();
+                let message = Ndp::NeighborSolicitation { target, options };
+                let to = if at.is_some() { target } else { ipv6::solicited_node(target) };
+                self.send_ndp(now, on, source, to, at, &message, out);
+            }
+        }
+    }
+
+    /// Tells everybody that an address is ours.
+    fn announce(&mut self, now: Instant, on: InterfaceId, address: IpAddr, out: &mut dyn Transmit) {
+        let Some(own) = self.mac(on) else { return };
+        match address {
+            IpAddr::V4(v4) => {
+                let (operation, target_mac) = (Operation::Request, MacAddress::default());
+                let packet = Arp { operation, sender_mac: own, sender: v4, target_mac, target: v4 };
+                self.send_arp(now, on, MacAddress::BROADCAST, &packet, out);
+            }
+            IpAddr::V6(v6) => self.advertise(now, on, v6, ALL_NODES, None, false, out),
+        }
+    }
+
+    fn send_arp(
+        &mut self,
+        now: Instant,
+        on: InterfaceId,
+        to: MacAddress,
+        packet: &Arp,
+        out: &mut dyn Transmit,
+    ) {
+        let mut frame = Descending::new([&[], &[]]);
+        packet.emit(frame.push(Arp::LEN));
+        self.frame(now, on, packet.sender_mac, to, EtherType::ARP, &mut frame, out);
+    }
+
+    /// A neighbour advertisement of one of our addresses.
+    #[allow(clippy::too_many_arguments)]
+    fn advertise(
+        &mut self,
+        now: Instant,
+        on: InterfaceId,
+        target: Ipv6Addr,
+        to: Ipv6Addr,
+        at: Option<MacAddress>,
+        solicited: bool,
+        out: &mut dyn Transmit,
+    ) {
+        let Some(own) = self.mac(on) else { return };
+        let mut option = [0; 8];
+        NdpOption::TargetLinkAddress(own).emit(&mut option);
+        let router = self.config.forwarding;
+        let options = Options::parse(&option).unwrap_or_default();
+        let message = Ndp::NeighborAdvertisement { router, solicited, replace: true, target, options };
+        self.send_ndp(now, on, target, to, at, &message, out);
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn send_ndp(
+        &mut self,
+        now: Instant,
+        on: InterfaceId,
+        source: Ipv6Addr,
+        to: Ipv6Addr,
+        at: Option<MacAddress>,
+        message: &Ndp<'_>,
+        out: &mut dyn Transmit,
+    ) {
+        self.send_icmpv6(now, on, source, to, at, &icmpv6::Message::Neighbor(*message), out);
+    }
+
+    /// An ICMPv6 message for the link only; to a group, or to a station whose address is given.
+    #[allow(clippy::too_many_arguments)]
+    fn send_icmpv6(
+        &mut self,
+        now: Instant,
+        on: InterfaceId,
+        source: Ipv6Addr,
+        to: Ipv6Addr,
+        at: Option<MacAddress>,
+        message: &icmpv6::Message<'_>,
+        out: &mut dyn Transmit,
+    ) {
+        let Some(own) = self.mac(on) else { return };
+        let Some(mac) = at.or_else(|| MacAddress::of_group(to.into())) else { return };
+        let mut bytes = vec![0; message.len()];
+        let pseudo = Sum::pseudo_header(source.into(), to.into(), Protocol::ICMPV6.0, bytes.len());
+        message.emit(&mut bytes, pseudo);
+        let mut packet = Descending::new([&bytes, &[]]);
+        let listening = matches!(message, icmpv6::Message::Multicast(_));
+        if listening {
+            ipv6::emit_router_alert(packet.push(8), Protocol::ICMPV6, 0);
+        }
+        let (next_header, hop_limit) =
+            if listening { (Protocol::HOP_BY_HOP, 1) } else { (Protocol::ICMPV6, 255) };
+        let header =
+            ipv6::Header { traffic_class: 0, flow_label: 0, next_header, hop_limit, source, destination: to };
+        let len = packet.len();
+        header.emit(packet.push(ipv6::Header::LEN), len);
+        self.counters.packets_sent += 1;
+        self.frame(now, on, own, mac, EtherType::IPV6, &mut packet, out);
+    }
+
+    pub(super) fn arp(&mut self, now: Instant, on: InterfaceId, bytes: &[u8], out: &mut dyn Transmit) {
+        let (Ok(packet), Some(own)) = (Arp::parse(bytes), self.mac(on)) else {
+            self.counters.discovery_rejected += 1;
+            return;
+        };
+        let Some(interface) = self.interfaces.get_mut(usize::from(on.0)) else { return };
+        let Arp { operation, sender_mac, sender, target, .. } = packet;
+        let from = IpAddr::V4(sender);
+        let forged = !sender_mac.is_unicast()
+            || sender_mac == own
+            || sender.is_multicast()
+            || sender.is_loopback()
+            || interface.is_broadcast(from);
+        if forged {
+            self.counters.discovery_rejected += 1;
+            return;
+        }
+        self.counters.discovery_received += 1;
+        // Somebody has, or probes for, what is or shall be ours (RFC 5227 sections 2.1.1 and 2.4).
+        let claimed = if sender.is_unspecified() { IpAddr::V4(target) } else { from };
+        if self.claimed(now, on, claimed, sender.is_unspecified(), out) {
+            return;
+        }
+        let Some(interface) = self.interfaces.get_mut(usize::from(on.0)) else { return };
+        let for_us = interface.owns(target.into());
+        let on_link = interface.usable().any(|one| one.cidr.contains(from));
+        if !sender.is_unspecified() && on_link {
+            // Nobody is noted who does not speak to us, and an unasked reply changes nothing by itself.
+            let how = match operation {
+                Operation::Reply if interface.neighbors.is_asked(from) => Heard::Answered { replace: true },
+                Operation::Request if for_us => Heard::Asking,
+                _ => Heard::Announced { replace: target == sender },
+            };
+            let waiting = interface.neighbors.heard(now, from, sender_mac, how);
+            self.flush(now, on, from, waiting, out);
+        }
+        if operation == Operation::Request && for_us {
+            let (operation, target_mac) = (Operation::Reply, sender_mac);
+            let reply = Arp { operation, sender_mac: own, sender: target, target_mac, target: sender };
+            self.send_arp(now, on, sender_mac, &reply, out);
+        }
+    }
+
+    /// Somebody else says that `address` is theirs, or would like it to be. Whether that ends the packet's way.
+    fn claimed(
+        &mut self,
+        now: Instant,
+        on: InterfaceId,
+        address: IpAddr,
+        probing: bool,
+        out: &mut dyn Transmit,
+    ) -> bool {
+        let Some(interface) = self.interfaces.get_mut(usize::from(on.0)) else { return false };
+        let Some(own) = interface.addresses.iter_mut().find(|own| own.cidr.address == address) else {
+            return false;
+        };
+        match own.state {
+            AddressState::Tentative => {
+                own.state = AddressState::Duplicate;
+                own.probe = None;
+                self.counters.duplicates += 1;
+                self.event(Event::AddressDuplicate(on, address));
+                true
+            }
+            AddressState::Duplicate => true,
+            // A probe is answered as any question is.
+            _ if probing => false,
+            // Defended, at a bounded rate.
+            _ => {
+                self.counters.duplicates += 1;
+                if self.limit.allow(now, address) {
+                    self.announce(now, on, address, out);
+                }
+                true
+            }
+        }
+    }
+
+    fn flush(
+        &mut self,
+        now: Instant,
+        on: InterfaceId,
+        neighbor: IpAddr,
+        waiting: impl IntoIterator<Item = Waiting>,
+        out: &mut dyn Transmit,
+    ) {
+        let hop = Hop { interface: on, next: neighbor, looped: false };
+        for packet in waiting {
+            self.output(now, &hop, &mut packet.descending(), packet.forwarded, out);
+        }
+    }
+
+    pub(super) fn ndp(
+        &mut self,
+        now: Instant,
+        arrived: &Arrived<'_>,
+        message: &Ndp<'_>,
+        out: &mut dyn Transmit,
+    ) {
+        let (IpAddr::V6(source), IpAddr::V6(destination)) = (arrived.source, arrived.destination) else {
+            return;
+        };
+        if !message.is_valid_in(source, destination, arrived.ttl) {
+            self.counters.discovery_rejected += 1;
+            return;
+        }
+        self.counters.discovery_received += 1;
+        let on = arrived.on;
+        match *message {
+            Ndp::NeighborSolicitation { target, options } => {
+                let probing = source.is_unspecified();
+                if probing && self.claimed(now, on, target.into(), true, out) {
+                    return;
+                }
+                let Some(interface) = self.interfaces.get_mut(usize::from(on.0)) else { return };
+                if !interface.owns(target.into()) {
+                    return;
+                }
+                let mac = options.source_link_address().filter(|mac| mac.is_unicast());
+                if let Some(mac) = mac {
+                    let waiting = interface.neighbors.heard(now, source.into(), mac, Heard::Asking);
+                    self.flush(now, on, source.into(), waiting, out);
+                }
+                match (probing, mac) {
+                    (true, _) => self.advertise(now, on, target, ALL_NODES, None, false, out),
+                    (false, Some(mac)) => self.advertise(now, on, target, source, Some(mac), true, out),
+                    (false, None) => {
+                        let interface = &mut self.interfaces[usize::from(on.0)];
+                        let mac = interface.neighbors.resolve(now, source.into());
+                        self.advertise(now, on, target, source, mac, true, out);
+                    }
+                }
+            }
+            Ndp::NeighborAdvertisement { solicited, replace, target, options, .. } => {
+                if self.claimed(now, on, target.into(), false, out) {
+                    return;
+                }
+                let Some(mac) = options.target_link_address() else { return };
+                let interface = &mut self.interfaces[usize::from(on.0)];
+                let asked = solicited && interface.neighbors.is_asked(target.into());
+                let how = if asked { Heard::Answered { replace } } else { Heard::Announced { replace } };
+                let waiting = interface.neighbors.heard(now, target.into(), mac, how);
+                self.flush(now, on, target.into(), waiting, out);
+            }
+            // Redirects are not followed; we solicit no routers and advertise none.
+            _ => {}
+        }
+    }
+
+    /// Tells the routers that a group is joined or left.
+    pub(super) fn report(
+        &mut self,
+        now: Instant,
+        on: InterfaceId,
+        group: IpAddr,
+        joined: bool,
+        out: &mut dyn Transmit,
+    ) {
+        let Some(own) = self.mac(on) else { return };
+        let interface = &self.interfaces[usize::from(on.0)];
+        match group {
+            IpAddr::V4(group) => {
+                let address = interface.usable().find_map(|own| match own.cidr.address {
+                    IpAddr::V4(v4) => Some(v4),
+                    IpAddr::V6(_) => None,
+                });
+                let kind = if joined { igmp::RecordKind::ToExclude } else { igmp::RecordKind::ToInclude };
+                let record = igmp::Record { kind, group, sources: igmp::Sources::NONE };
+                let mut records = vec![0; record.len()];
+                record.emit(&mut records);
+                let Ok(records) = igmp::Records::new(&records) else { return };
+                let message = igmp::Message::ReportV3(records);
+                let mut bytes = vec![0; message.len()];
+                message.emit(&mut bytes);
+                let mut packet = Descending::new([&bytes, &[]]);
+                let header = ipv4::Header {
+                    traffic_class: 0xc0,
+                    identification: 0,
+                    dont_fragment: true,
+                    more_fragments: false,
+                    fragment_offset: 0,
+                    ttl: 1,
+                    protocol: Protocol::IGMP,
+                    source: address.unwrap_or(Ipv4Addr::UNSPECIFIED),
+                    destination: igmp::V3_ROUTERS,
+                    options: ipv4::Options::new(&[148, 4, 0, 0]).unwrap_or_default(),
+                };
+                header.emit(packet.push(header.len()), bytes.len());
+                self.counters.packets_sent += 1;
+                let Some(mac) = MacAddress::of_group(igmp::V3_ROUTERS.into()) else { return };
+                self.frame(now, on, own, mac, EtherType::IPV4, &mut packet, out);
+            }
+            IpAddr::V6(group) => {
+                let address = interface.usable().find_map(|own| match own.cidr.address {
+                    IpAddr::V6(v6) if v6.is_unicast_link_local() => Some(v6),
+                    _ => None,
+                });
+                let kind = if joined { mld::RecordKind::ToExclude } else { mld::RecordKind::ToInclude };
+                let record = mld::Record { kind, group, sources: mld::Sources::NONE };
+                let mut records = vec![0; record.len()];
+                record.emit(&mut records);
+                let Ok(records) = mld::Records::new(&records) else { return };
+                let message = icmpv6::Message::Multicast(mld::Message::ReportV2(records));
+                let source = address.unwrap_or(Ipv6Addr::UNSPECIFIED);
+                self.send_icmpv6(now, on, source, mld::V2_ROUTERS, None, &message, out);
+            }
+        }
+    }
+
+    /// A router asks who listens: answered at once, each group by its own report, at a bounded rate.
+    fn report_all(&mut self, now: Instant, arrived: &Arrived<'_>, group: IpAddr, out: &mut dyn Transmit) {
+        if !self.limit.allow(now, arrived.source) {
+            return;
+        }
+        let groups = self.interfaces[usize::from(arrived.on.0)].groups.clone();
+        for (joined, _) in groups {
+            if joined.is_ipv4() == group.is_ipv4() && (group.is_unspecified() || joined == group) {
+                self.report(now, arrived.on, joined, true, out);
+            }
+        }
+    }
+
+    pub(super) fn igmp(&mut self, now: Instant, arrived: &Arrived<'_>, out: &mut dyn Transmit) {
+        match igmp::Message::parse(&arrived.packet[arrived.start..]) {
+            Ok(igmp::Message::Query(query)) if arrived.ttl == 1 => {
+                self.report_all(now, arrived, query.group.into(), out);
+            }
+            Ok(_) => {}
+            Err(_) => self.counters.malformed += 1,
+        }
+    }
+
+    pub(super) fn mld(
+        &mut self,
+        now: Instant,
+        arrived: &Arrived<'_>,
+        message: &mld::Message<'_>,
+        out: &mut dyn Transmit,
+    ) {
+        let from_link = super::routing::is_link_local(arrived.source) && arrived.ttl == 1;
+        if let mld::Message::Query(query) = message
+            && from_link
+        {
+            self.report_all(now, arrived, query.group.into(), out);
+        }
+    }
+}
+
+const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);

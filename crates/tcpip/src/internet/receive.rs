@@ -1,0 +1,500 @@
+//! Frames and packets on their way up: checks, forwarding, reassembly.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use host::Instant;
+use trace::{Direction, Drop, Event as Traced, Fate};
+use wire::ipv4::RawOption;
+use wire::{Error, EtherType, MacAddress, Protocol, ethernet, ipv4, ipv6};
+
+use super::deliver::Arrived;
+use super::errors::Complaint;
+use super::reassembly::{Key, Outcome, Part};
+use super::{Layer, Looped, Received};
+use crate::link::Medium;
+use crate::{Descending, InterfaceId, Transmit};
+
+/// How a packet came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Came {
+    pub(super) on: InterfaceId,
+    /// In a frame to many.
+    many: bool,
+    /// From this host itself.
+    looped: bool,
+}
+
+impl Layer {
+    /// Takes a frame that came on an interface. It may be changed in place where it is forwarded.
+    pub fn receive<'a>(
+        &mut self,
+        now: Instant,
+        on: InterfaceId,
+        frame: &'a mut [u8],
+        out: &mut dyn Transmit,
+    ) -> Received<'a> {
+        let Some(interface) = self.interface(on) else { return Received::Handled };
+        let medium = interface.config.medium;
+        self.counters.frames_received += 1;
+        let Medium::Ethernet(own) = medium else {
+            return self.packet(now, Came { on, many: false, looped: false }, frame, out);
+        };
+        let len = frame.len() as u32;
+        let tell = |layer: &Self, fate| {
+            layer.tracer.emit(now.as_nanos(), || {
+                Traced::Frame(trace::Frame { interface: on.0, direction: Direction::Up, len, fate })
+            });
+        };
+        let Ok((header, _)) = ethernet::Header::parse(frame) else {
+            self.counters.malformed += 1;
+            tell(self, Fate::Dropped(Drop::Malformed));
+            return Received::Handled;
+        };
+        let many = header.destination.is_multicast();
+        if header.destination != own && !many || header.source == own || header.source.is_multicast() {
+            self.counters.not_ours += 1;
+            tell(self, Fate::Dropped(Drop::NotOurs));
+            return Received::Handled;
+        }
+        tell(self, Fate::Accepted);
+        let came = Came { on, many, looped: false };
+        let body = &mut frame[ethernet::Header::LEN..];
+        let version = body.first().map_or(0, |first| first >> 4);
+        match (header.ether_type, version) {
+            (EtherType::ARP, _) => self.arp(now, on, body, out),
+            (EtherType::IPV4, 4) | (EtherType::IPV6, 6) => return self.packet(now, came, body, out),
+            _ => self.counters.malformed += 1,
+        }
+        Received::Handled
+    }
+
+    /// Takes a packet that [`poll_loopback`](Self::poll_loopback) gave.
+    pub fn receive_looped<'a>(
+        &mut self,
+        now: Instant,
+        looped: &'a mut Looped,
+        out: &mut dyn Transmit,
+    ) -> Received<'a> {
+        let came = Came { on: looped.interface, many: false, looped: true };
+        self.packet(now, came, &mut looped.packet, out)
+    }
+
+    fn packet<'a>(
+        &mut self,
+        now: Instant,
+        came: Came,
+        packet: &'a mut [u8],
+        out: &mut dyn Transmit,
+    ) -> Received<'a> {
+        self.counters.packets_received += 1;
+        match packet.first().map(|first| first >> 4) {
+            Some(4) => self.packet_v4(now, came, packet, out),
+            Some(6) => self.packet_v6(now, came, packet, out),
+            _ => self.reject_bytes(Error::Malformed),
+        }
+    }
+
+    fn packet_v4<'a>(
+        &mut self,
+        now: Instant,
+        came: Came,
+        packet: &'a mut [u8],
+        out: &mut dyn Transmit,
+    ) -> Received<'a> {
+        let (header, payload_len) = match ipv4::Header::parse(packet) {
+            Ok((header, payload)) => (header, payload.len()),
+            Err(error) => return self.reject_bytes(error),
+        };
+        let (source, destination) = (IpAddr::V4(header.source), IpAddr::V4(header.destination));
+        let source_routed = header.options.iter().any(|option| {
+            matches!(option.kind, RawOption::LOOSE_SOURCE_ROUTE | RawOption::STRICT_SOURCE_ROUTE)
+        });
+        if source_routed || self.is_martian(&came, source, destination) {
+            return self.martian(now, came.on, source, destination);
+        }
+        let packet = &mut packet[..header.len() + payload_len];
+        let Some(to_many) = self.is_for_us(&came, destination) else {
+            return self.forward_v4(now, came, header, packet, out);
+        };
+        if header.is_fragment() {
+            let key = Key {
+                source,
+                destination,
+                identification: u32::from(header.identification),
+                protocol: header.protocol.0,
+            };
+            let (headers, body) = packet.split_at(header.len());
+            let part = Part {
+                offset: usize::from(header.fragment_offset),
+                more: header.more_fragments,
+                ecn: header.traffic_class,
+                headers,
+                body,
+            };
+            let Some((mut bytes, ecn)) = self.collect(now, came.on, key, part) else {
+                return Received::Handled;
+            };
+            // The packet as it would have come whole.
+            let Ok((first, _)) = ipv4::Header::parse_quoted(&bytes) else { return Received::Handled };
+            let payload_len = bytes.len() - first.len();
+            if bytes.len() > usize::from(u16::MAX) {
+                return self.reject_bytes(Error::Malformed);
+            }
+            let traffic_class = first.traffic_class & !3 | ecn;
+            let whole = ipv4::Header { traffic_class, more_fragments: false, fragment_offset: 0, ..first };
+            whole.emit(&mut bytes, payload_len);
+            return self.deliver_v4(now, came.on, to_many, &whole, Cow::Owned(bytes), out);
+        }
+        self.deliver_v4(now, came.on, to_many, &header, Cow::Borrowed(packet), out)
+    }
+
+    fn deliver_v4<'a>(
+        &mut self,
+        now: Instant,
+        on: InterfaceId,
+        to_many: bool,
+        header: &ipv4::Header,
+        packet: Cow<'a, [u8]>,
+        out: &mut dyn Transmit,
+    ) -> Received<'a> {
+        let arrived = Arrived {
+            on,
+            source: header.source.into(),
+            destination: header.destination.into(),
+            to_many,
+            protocol: header.protocol,
+            ttl: header.ttl,
+            traffic_class: header.traffic_class,
+            start: header.len(),
+            pointer: 9,
+            packet,
+        };
+        self.deliver(now, arrived, out)
+    }
+
+    fn packet_v6<'a>(
+        &mut self,
+        now: Instant,
+        came: Came,
+        packet: &'a mut [u8],
+        out: &mut dyn Transmit,
+    ) -> Received<'a> {
+        let (header, payload_len) = match ipv6::Header::parse(packet) {
+            Ok((header, payload)) => (header, payload.len()),
+            Err(error) => return self.reject_bytes(error),
+        };
+        let (source, destination) = (IpAddr::V6(header.source), IpAddr::V6(header.destination));
+        if self.is_martian(&came, source, destination) {
+            return self.martian(now, came.on, source, destination);
+        }
+        let packet = &mut packet[..ipv6::Header::LEN + payload_len];
+        let Some(to_many) = self.is_for_us(&came, destination) else {
+            return self.forward_v6(now, came, header, packet, out);
+        };
+        let chain = match ipv6::Chain::of(&header, &packet[ipv6::Header::LEN..]) {
+            Ok(chain) => chain,
+            Err(problem) => return self.reject_chain(now, came.on, problem, packet, out),
+        };
+        let Some(fragment) = chain.fragment else {
+            return self.deliver_v6(now, came.on, to_many, &header, &chain, Cow::Borrowed(packet), out);
+        };
+        let at = ipv6::Header::LEN + fragment.offset;
+        let (headers, rest) = packet.split_at(at);
+        let body = &rest[ipv6::Fragment::LEN..];
+        if !ipv6::is_whole_chain(&fragment.header, body) {
+            let code = ipv6::ParameterProblem::IncompleteHeaderChain;
+            let problem = ipv6::Problem::Answer { code, pointer: 0 };
+            return self.reject_chain(now, came.on, problem, packet, out);
+        }
+        // The field that named the fragment header names what it named (RFC 8200 section 4.5).
+        let mut headers = headers.to_vec();
+        if let Some(field) = headers.get_mut(fragment.pointer as usize) {
+            *field = fragment.header.next_header.0;
+        }
+        let key = Key { source, destination, identification: fragment.header.identification, protocol: 0 };
+        let part = Part {
+            offset: usize::from(fragment.header.offset),
+            more: fragment.header.more_fragments,
+            ecn: header.traffic_class,
+            headers: &headers,
+            body,
+        };
+        let Some((mut bytes, ecn)) = self.collect(now, came.on, key, part) else { return Received::Handled };
+        let payload_len = bytes.len() - ipv6::Header::LEN;
+        let Ok((first, _)) = ipv6::Header::parse_quoted(&bytes) else { return Received::Handled };
+        if payload_len > usize::from(u16::MAX) {
+            return self.reject_bytes(Error::Malformed);
+        }
+        let whole = ipv6::Header { traffic_class: first.traffic_class & !3 | ecn, ..first };
+        whole.emit(&mut bytes, payload_len);
+        match ipv6::Chain::of(&whole, &bytes[ipv6::Header::LEN..]) {
+            // Fragments within fragments are of no honest sender.
+            Ok(chain) if chain.fragment.is_none() => {
+                self.deliver_v6(now, came.on, to_many, &whole, &chain, Cow::Owned(bytes), out)
+            }
+            Ok(_) => self.reject_bytes(Error::Malformed),
+            Err(problem) => self.reject_chain(now, came.on, problem, &bytes, out),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn deliver_v6<'a>(
+        &mut self,
+        now: Instant,
+        on: InterfaceId,
+        to_many: bool,
+        header: &ipv6::Header,
+        chain: &ipv6::Chain,
+        packet: Cow<'a, [u8]>,
+        out: &mut dyn Transmit,
+    ) -> Received<'a> {
+        let arrived = Arrived {
+            on,
+            source: header.source.into(),
+            destination: header.destination.into(),
+            to_many,
+            protocol: chain.protocol,
+            ttl: header.hop_limit,
+            traffic_class: header.traffic_class,
+            start: ipv6::Header::LEN + chain.offset,
+            pointer: chain.pointer,
+            packet,
+        };
+        self.deliver(now, arrived, out)
+    }
+
+    fn reject_chain(
+        &mut self,
+        now: Instant,
+        on: InterfaceId,
+        problem: ipv6::Problem,
+        packet: &[u8],
+        out: &mut dyn Transmit,
+    ) -> Received<'static> {
+        self.counters.malformed += 1;
+        if let ipv6::Problem::Answer { code, pointer } = problem {
+            self.complain(now, on, packet, &Complaint::Parameter { code, pointer }, out);
+        }
+        Received::Handled
+    }
+
+    /// Keeps a fragment; gives headers and body of the packet that it made whole, and its ECN.
+    fn collect(&mut self, now: Instant, on: InterfaceId, key: Key, part: Part<'_>) -> Option<(Vec<u8>, u8)> {
+        self.counters.fragments_received += 1;
+        let len = part.body.len() as u32;
+        let outcome = self.fragments.receive(now, key, part);
+        self.counters.reassembly_limit += self.fragments.take_evicted();
+        let fate = match outcome {
+            Outcome::Kept => Fate::Collected,
+            Outcome::Failed => Fate::Dropped(Drop::Forbidden),
+            Outcome::Whole { .. } => Fate::Accepted,
+        };
+        self.tell(now, on, key.source, key.destination, Protocol(key.protocol), len, fate);
+        match outcome {
+            Outcome::Kept => None,
+            Outcome::Failed => {
+                self.counters.reassembly_failed += 1;
+                None
+            }
+            Outcome::Whole { mut headers, body, ecn } => {
+                self.counters.reassembled += 1;
+                headers.extend(body);
+                Some((headers, ecn))
+            }
+        }
+    }
+
+    fn forward_v4(
+        &mut self,
+        now: Instant,
+        came: Came,
+        header: ipv4::Header,
+        packet: &mut [u8],
+        out: &mut dyn Transmit,
+    ) -> Received<'static> {
+        let (source, destination) = (IpAddr::V4(header.source), IpAddr::V4(header.destination));
+        if !self.may_forward(&came, source, destination) {
+            return self.not_ours(now, came.on, source, destination);
+        }
+        if header.ttl <= 1 {
+            self.counters.expired += 1;
+            self.complain(now, came.on, packet, &Complaint::TimeExceeded, out);
+            return Received::Handled;
+        }
+        let Ok(hop) = self.hop(destination, None) else {
+            self.counters.no_route += 1;
+            self.complain(now, came.on, packet, &Complaint::NoRoute, out);
+            return Received::Handled;
+        };
+        let mtu = self.interface(hop.interface).map_or(0, |interface| interface.config.mtu);
+        let too_big = packet.len() > usize::from(mtu);
+        if too_big && header.dont_fragment {
+            self.counters.too_big += 1;
+            self.complain(now, came.on, packet, &Complaint::TooBig(mtu), out);
+            return Received::Handled;
+        }
+        if !out.has_room(hop.interface) {
+            self.counters.no_room += 1;
+            return Received::Handled;
+        }
+        self.counters.forwarded += 1;
+        self.tell(now, came.on, source, destination, header.protocol, packet.len() as u32, Fate::Forwarded);
+        let header = ipv4::Header { ttl: header.ttl - 1, ..header };
+        let payload_len = packet.len() - header.len();
+        if too_big {
+            self.cut_v4(now, &hop, &header, &packet[header.len()..], mtu, true, out);
+        } else {
+            header.emit(packet, payload_len);
+            self.output(now, &hop, &mut Descending::new([packet, &[]]), true, out);
+        }
+        Received::Handled
+    }
+
+    fn forward_v6(
+        &mut self,
+        now: Instant,
+        came: Came,
+        header: ipv6::Header,
+        packet: &mut [u8],
+        out: &mut dyn Transmit,
+    ) -> Received<'static> {
+        let (source, destination) = (IpAddr::V6(header.source), IpAddr::V6(header.destination));
+        if !self.may_forward(&came, source, destination) {
+            return self.not_ours(now, came.on, source, destination);
+        }
+        if header.hop_limit <= 1 {
+            self.counters.expired += 1;
+            self.complain(now, came.on, packet, &Complaint::TimeExceeded, out);
+            return Received::Handled;
+        }
+        let Ok(hop) = self.hop(destination, None) else {
+            self.counters.no_route += 1;
+            self.complain(now, came.on, packet, &Complaint::NoRoute, out);
+            return Received::Handled;
+        };
+        let mtu = self.interface(hop.interface).map_or(0, |interface| interface.config.mtu);
+        if packet.len() > usize::from(mtu) {
+            self.counters.too_big += 1;
+            self.complain(now, came.on, packet, &Complaint::TooBig(mtu), out);
+            return Received::Handled;
+        }
+        if !out.has_room(hop.interface) {
+            self.counters.no_room += 1;
+            return Received::Handled;
+        }
+        self.counters.forwarded += 1;
+        self.tell(
+            now,
+            came.on,
+            source,
+            destination,
+            header.next_header,
+            packet.len() as u32,
+            Fate::Forwarded,
+        );
+        // The one byte that a router changes.
+        packet[7] = header.hop_limit - 1;
+        self.output(now, &hop, &mut Descending::new([packet, &[]]), true, out);
+        Received::Handled
+    }
+
+    fn may_forward(&self, came: &Came, source: IpAddr, destination: IpAddr) -> bool {
+        let local = |address| super::routing::is_link_local(address);
+        self.config.forwarding
+            && !came.many
+            && !came.looped
+            && !destination.is_multicast()
+            && !source.is_unspecified()
+            && !local(source)
+            && !local(destination)
+            && !self.interfaces.iter().any(|interface| interface.is_broadcast(destination))
+    }
+
+    /// Whether it is for us, and if so, whether for many.
+    fn is_for_us(&self, came: &Came, destination: IpAddr) -> Option<bool> {
+        let interface = self.interface(came.on)?;
+        if destination.is_multicast() {
+            return interface.is_member(destination).then_some(true);
+        }
+        if interface.is_broadcast(destination) {
+            return Some(true);
+        }
+        // A unicast packet in a frame to many is for nobody (RFC 1122 section 3.3.6).
+        if came.many {
+            return None;
+        }
+        let ours = came.looped || interface.owns(destination);
+        // A router has its addresses on all links.
+        (ours || self.config.forwarding && self.owner(destination).is_some()).then_some(false)
+    }
+
+    /// Addresses that cannot be in a packet from outside (RFC 1122 section 3.2.1.3, RFC 1812 section 5.3.7, RFC 4291).
+    fn is_martian(&self, came: &Came, source: IpAddr, destination: IpAddr) -> bool {
+        let impossible = source.is_multicast()
+            || destination.is_unspecified()
+            || self.interfaces.iter().any(|interface| interface.is_broadcast(source));
+        let reserved = match source {
+            IpAddr::V4(v4) => v4.octets()[0] >= 240 || v4.octets()[0] == 0 && !v4.is_unspecified(),
+            // An IPv4 address within goes nowhere by itself (RFC 4942 section 2.1.9).
+            IpAddr::V6(v6) => v6.to_ipv4_mapped().is_some(),
+        };
+        let forged = !came.looped
+            && (source.is_loopback() || destination.is_loopback() || self.owner(source).is_some());
+        impossible || reserved || forged
+    }
+
+    fn martian(
+        &mut self,
+        now: Instant,
+        on: InterfaceId,
+        source: IpAddr,
+        destination: IpAddr,
+    ) -> Received<'static> {
+        self.counters.martian += 1;
+        self.tell(now, on, source, destination, Protocol(0), 0, Fate::Dropped(Drop::Forbidden));
+        Received::Handled
+    }
+
+    fn not_ours(
+        &mut self,
+        now: Instant,
+        on: InterfaceId,
+        source: IpAddr,
+        destination: IpAddr,
+    ) -> Received<'static> {
+        self.counters.not_ours += 1;
+        self.tell(now, on, source, destination, Protocol(0), 0, Fate::Dropped(Drop::NotOurs));
+        Received::Handled
+    }
+
+    fn reject_bytes(&mut self, error: Error) -> Received<'static> {
+        match error {
+            Error::Checksum => self.counters.bad_checksum += 1,
+            _ => self.counters.malformed += 1,
+        }
+        Received::Handled
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn tell(
+        &self,
+        now: Instant,
+        on: InterfaceId,
+        source: IpAddr,
+        destination: IpAddr,
+        protocol: Protocol,
+        len: u32,
+        fate: Fate,
+    ) {
+        self.tracer.emit(now.as_nanos(), || {
+            let (interface, direction, protocol) = (on.0, Direction::Up, protocol.0);
+            Traced::Packet(trace::Packet { interface, direction, source, destination, protocol, len, fate })
+        });
+    }
+
+    /// The interface's own address on the link.
+    pub(super) fn mac(&self, on: InterfaceId) -> Option<MacAddress> {
+        self.interface(on)?.mac()
+    }
+}

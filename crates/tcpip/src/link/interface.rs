@@ -1,0 +1,126 @@
+//! An interface: its medium, its addresses and its neighbours.
+
+use std::net::IpAddr;
+
+use host::Instant;
+use wire::MacAddress;
+
+use super::Neighbors;
+use crate::internet::Cidr;
+
+/// What an interface is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceConfig {
+    /// What people call it.
+    pub name: String,
+    /// What its frames are.
+    pub medium: Medium,
+    /// The largest IP packet that it takes, in bytes.
+    pub mtu: u16,
+    /// The largest IP packet that its device cuts into segments itself, in bytes; `mtu` or less where it does not.
+    pub segmented: u32,
+}
+
+/// What the frames of an interface are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// Ethernet frames; ours come from this address.
+    Ethernet(MacAddress),
+    /// IP packets without a frame: a tunnel, with nobody but the other end.
+    Ip,
+}
+
+/// One of an interface's addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The address, and how much of it names the network.
+    pub cidr: Cidr,
+    /// Whether it may be used.
+    pub state: AddressState,
+    /// When it is no longer preferred for new flows (RFC 4862 section 5.5.4).
+    pub preferred_until: Option<Instant>,
+    /// When it is no longer ours.
+    pub valid_until: Option<Instant>,
+    /// Probes still to be sent, and when the next step is due; while the address is tentative.
+    pub(crate) probe: Option<(u8, Instant)>,
+}
+
+/// Whether an address may be used (RFC 4862 section 2, RFC 5227).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressState {
+    /// It is being asked whether somebody has it.
+    Tentative,
+    /// It is ours.
+    Preferred,
+    /// It is ours, but no new flow shall begin with it.
+    Deprecated,
+    /// Somebody else has it.
+    Duplicate,
+}
+
+/// An interface of a host.
+#[derive(Debug)]
+pub struct Interface {
+    pub(crate) config: InterfaceConfig,
+    pub(crate) addresses: Vec<Address>,
+    /// Groups that were joined, with the number of times.
+    pub(crate) groups: Vec<(IpAddr, u32)>,
+    pub(crate) neighbors: Neighbors,
+}
+
+impl Interface {
+    pub(crate) fn new(config: InterfaceConfig) -> Self {
+        Self { config, addresses: Vec::new(), groups: Vec::new(), neighbors: Neighbors::default() }
+    }
+
+    /// What it is.
+    pub fn config(&self) -> &InterfaceConfig {
+        &self.config
+    }
+
+    /// Its addresses.
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    pub(crate) fn mac(&self) -> Option<MacAddress> {
+        match self.config.medium {
+            Medium::Ethernet(mac) => Some(mac),
+            Medium::Ip => None,
+        }
+    }
+
+    /// Whether `address` is one of ours here that may be used.
+    pub(crate) fn owns(&self, address: IpAddr) -> bool {
+        self.usable().any(|own| own.cidr.address == address)
+    }
+
+    /// The addresses that may be used.
+    pub(crate) fn usable(&self) -> impl Iterator<Item = &Address> {
+        self.addresses
+            .iter()
+            .filter(|own| matches!(own.state, AddressState::Preferred | AddressState::Deprecated))
+    }
+
+    /// Whether `address` means everybody on this link: the limited or a directed broadcast address.
+    pub(crate) fn is_broadcast(&self, address: IpAddr) -> bool {
+        address == IpAddr::from([255; 4])
+            || self.usable().any(|own| own.cidr.broadcast().is_some_and(|all| IpAddr::V4(all) == address))
+    }
+
+    /// Whether we listen to `group` here.
+    pub(crate) fn is_member(&self, group: IpAddr) -> bool {
+        let always = match group {
+            IpAddr::V4(v4) => v4.octets() == [224, 0, 0, 1],
+            IpAddr::V6(v6) => {
+                v6.segments() == [0xff02, 0, 0, 0, 0, 0, 0, 1]
+                    || v6.segments() == [0xff01, 0, 0, 0, 0, 0, 0, 1]
+                    || self.addresses.iter().any(|own| match own.cidr.address {
+                        IpAddr::V6(own) => wire::ipv6::solicited_node(own) == v6,
+                        IpAddr::V4(_) => false,
+                    })
+            }
+        };
+        always || self.groups.iter().any(|(joined, _)| *joined == group)
+    }
+}
