@@ -173,7 +173,7 @@ impl Connection {
         if let Some(end) = self.end {
             return Err(if end == End::Closed { WriteError::ShutDown } else { WriteError::Ended(end) });
         }
-        let limit = self.opening.settings.send_buffer;
+        let limit = self.send_limit();
         let flow = match &mut self.phase {
             Phase::Established(state) => &mut state.flow,
             Phase::CloseWait(state) => &mut state.flow,
@@ -259,7 +259,12 @@ impl Connection {
     }
 
     fn has_room(&self, flow: &Flow) -> bool {
-        flow.sending.buffer.len() < self.opening.settings.send_buffer
+        flow.sending.buffer.len() < self.send_limit()
+    }
+
+    /// Bytes that wait to be acknowledged, at most: sequence numbers can be compared only within half their circle.
+    pub(super) fn send_limit(&self) -> usize {
+        self.opening.settings.send_buffer.clamp(1, 1 << 30)
     }
 
     /// Whether the handshake is done and the connection not over.

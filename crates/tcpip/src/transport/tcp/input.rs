@@ -193,7 +193,7 @@ impl Connection {
     fn acknowledge(&mut self, now: Instant, segment: &Header, payload: &[u8]) -> bool {
         let number = segment.acknowledgment;
         let echo = echo(self.clock(now), segment);
-        let limit = self.opening.settings.send_buffer;
+        let limit = self.send_limit();
         let opening = matches!(self.phase, Phase::SynReceived(_));
         let Some(Flow { sending, receiving }) = self.phase.flow_mut() else { return false };
         if opening && (!number.is_after(sending.una()) || number.is_after(sending.nxt())) {
