@@ -35,7 +35,8 @@ impl Layer {
                 let preferred = own.preferred_until.filter(|_| own.state == AddressState::Preferred);
                 preferred.into_iter().chain(own.valid_until).min()
             });
-            probes.chain(ends).chain(interface.neighbors.poll_timeout()).min()
+            let solicit = interface.solicitations.filter(|(left, _)| *left > 0).map(|(_, at)| at);
+            probes.chain(ends).chain(solicit).chain(interface.neighbors.poll_timeout()).min()
         });
         let routes = self.routes.iter().filter_map(|route| route.until);
         links.chain(routes).chain(self.fragments.poll_timeout()).min()
@@ -56,6 +57,7 @@ impl Layer {
             }
             self.age_addresses(now, id);
             self.probe_addresses(now, id, out);
+            self.solicit_routers(now, id, out);
         }
         while let Some((key, first)) = self.fragments.expired(now) {
             self.counters.reassembly_timeout += 1;
@@ -227,7 +229,7 @@ impl Layer {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn send_ndp(
+    pub(super) fn send_ndp(
         &mut self,
         now: Instant,
         on: InterfaceId,
@@ -416,7 +418,8 @@ impl Layer {
                 let waiting = interface.neighbors.heard(now, target.into(), mac, how);
                 self.flush(now, on, target.into(), waiting, out);
             }
-            // Redirects are not followed; we solicit no routers and advertise none.
+            Ndp::RouterAdvertisement { router, options } => self.advertised(now, on, source, router, options),
+            // Redirects are not followed, and we advertise no routes.
             _ => {}
         }
     }

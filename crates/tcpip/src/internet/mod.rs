@@ -17,6 +17,7 @@ mod receive;
 mod routing;
 mod send;
 mod service;
+mod slaac;
 
 pub(crate) use cidr::common_bits;
 pub use cidr::{Cidr, Route};
@@ -74,6 +75,8 @@ impl Default for Config {
 pub struct Layer {
     config: Config,
     random: Random,
+    /// What stable addresses are made of.
+    secret: [u8; 16],
     tracer: Tracer,
     interfaces: Vec<Interface>,
     routes: Vec<Route>,
@@ -106,7 +109,10 @@ pub enum ConfigError {
 impl Layer {
     /// A layer without interfaces. `random` decides what must not be guessed.
     pub fn new(config: Config, mut random: Random, tracer: Tracer) -> Self {
+        let mut secret = [0; 16];
+        random.fill(&mut secret);
         Self {
+            secret,
             path_mtus: path_mtu::PathMtus::new(config.path_mtus),
             fragments: reassembly::Reassembly::new(config.reassembly_bytes),
             limit: limit::ErrorLimit::new(&mut random),

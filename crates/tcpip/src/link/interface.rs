@@ -66,11 +66,19 @@ pub struct Interface {
     /// Groups that were joined, with the number of times.
     pub(crate) groups: Vec<(IpAddr, u32)>,
     pub(crate) neighbors: Neighbors,
+    /// With addresses from routers: solicitations that are left, and when the next is due.
+    pub(crate) solicitations: Option<(u8, Instant)>,
 }
 
 impl Interface {
     pub(crate) fn new(config: InterfaceConfig) -> Self {
-        Self { config, addresses: Vec::new(), groups: Vec::new(), neighbors: Neighbors::default() }
+        Self {
+            config,
+            addresses: Vec::new(),
+            groups: Vec::new(),
+            neighbors: Neighbors::default(),
+            solicitations: None,
+        }
     }
 
     /// What it is.
