@@ -153,6 +153,7 @@ impl Flight {
             return 0;
         }
         let mut delivered = 0;
+        let mut again = false;
         while let Some(first) = self.sent.front_mut() {
             if first.range.end.is_after(number) {
                 if first.range.start.is_before(number) {
@@ -176,8 +177,13 @@ impl Flight {
             self.selected -= usize::from(sent.selected);
             if !sent.selected {
                 delivered += sent.range.len();
+                again |= sent.again;
                 self.arrived(now, &sent);
             }
+        }
+        if again {
+            // The others may have arrived long ago and waited for what was sent again.
+            self.sample = None;
         }
         self.unacknowledged = number;
         delivered

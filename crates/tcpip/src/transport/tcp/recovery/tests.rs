@@ -299,6 +299,26 @@ fn the_loss_of_the_tail_costs_a_probe_and_no_timeout() {
 }
 
 #[test]
+fn what_waited_for_a_segment_sent_again_does_not_count_as_a_long_round_trip() {
+    let at = |millis| Instant::ORIGIN + Duration::from_millis(millis);
+    let none = SackBlocks::default();
+    let mut recovery = Recovery::new(at(0), Setup::new(START, SEGMENT));
+    recovery.on_sent(at(0), Range { start: START, end: START + 1000 }, Why::New, false);
+    recovery.on_ack(at(40), Acknowledgment { number: START + 1000, sack: &none, echo: None, bare: true });
+    for segment in 1..3 {
+        let start = START + segment * 1000;
+        recovery.on_sent(at(40), Range { start, end: start + 1000 }, Why::New, true);
+    }
+    let due = recovery.poll_timeout().unwrap();
+    assert_eq!(recovery.handle_timeout(due), Expired::Retransmit);
+    let (lost, why) = recovery.lost(SEGMENT).unwrap();
+    recovery.on_sent(due, lost, why, true);
+    let both = Acknowledgment { number: START + 3000, sack: &none, echo: None, bare: true };
+    recovery.on_ack(due + Duration::from_millis(40), both);
+    assert_eq!(recovery.info().round_trip, Some(Duration::from_millis(40)));
+}
+
+#[test]
 fn what_a_receiver_has_thrown_away_is_sent_again_after_the_timeout() {
     let at = |millis| Instant::ORIGIN + Duration::from_millis(millis);
     let mut recovery = Recovery::new(at(0), Setup { sack: true, ..Setup::new(START, SEGMENT) });
