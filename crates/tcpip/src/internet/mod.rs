@@ -10,6 +10,8 @@ mod deliver;
 mod discovery;
 mod errors;
 mod events;
+mod forward;
+mod groups;
 mod limit;
 mod path_mtu;
 mod reassembly;
