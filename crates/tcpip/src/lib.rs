@@ -14,7 +14,9 @@
 pub mod internet;
 pub mod link;
 mod packet;
+mod stack;
 pub mod transport;
 
 pub use packet::{Descending, InterfaceId, Transmit};
+pub use stack::{Notice, Stack, StackConfig};
 pub use transport::Event;
