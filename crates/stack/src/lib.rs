@@ -3,5 +3,7 @@
 #![deny(unsafe_code)]
 
 pub mod device;
+mod sockets;
 
 pub use device::Device;
+pub use sockets::{DeviceCounters, StackConnection, StackDatagrams, StackHost, StackListener};

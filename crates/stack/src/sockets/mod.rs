@@ -1,0 +1,165 @@
+//! The host: a runtime, a stack, and the devices under it.
+
+mod connection;
+mod datagrams;
+mod driver;
+mod error;
+mod listener;
+mod waiting;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use host::{Instant, ListenOptions, Network, Random, Runtime, Shard, WallTime, sleep};
+use tcpip::internet::ConfigError;
+use tcpip::link::{InterfaceConfig, Medium};
+use tcpip::{InterfaceId, Stack, StackConfig, Transmit};
+use trace::Tracer;
+
+use crate::Device;
+
+pub use connection::StackConnection;
+pub use datagrams::StackDatagrams;
+pub use driver::DeviceCounters;
+pub use listener::StackListener;
+
+use connection::Dialing;
+use driver::Shared;
+
+/// One Internet host: the clocks, timers and tasks of `R`, and sockets of Fourwire's own TCP/IP over devices of the kind
+/// `D` (`Box<dyn Device>` where they are of several kinds).
+///
+/// A clone is another handle to the same host. One task on `R` drives it: it reads the devices until they are empty and
+/// waits for the stack's deadlines. What a program writes leaves in the same call. The task lives as long as its runtime,
+/// as a machine's network does, so that what was closed can still say goodbye.
+pub struct StackHost<R: Runtime, D: Device> {
+    shared: Arc<Shared<R, D>>,
+}
+
+impl<R: Runtime, D: Device> StackHost<R, D> {
+    /// A host with no device yet: only its loopback addresses answer.
+    ///
+    /// Segments leave at once (TCP_NODELAY): whoever writes has gathered what belongs together.
+    pub fn new(runtime: R, mut config: StackConfig, tracer: Tracer) -> Self {
+        config.settings.nodelay = true;
+        let stack = Stack::new(config, |name: &str| runtime.random(name), tracer);
+        let shared = Arc::new(Shared::new(runtime.clone(), stack));
+        runtime.spawn_detached(driver::drive(shared.clone()));
+        Self { shared }
+    }
+
+    /// Puts `device` under the host as an interface called `name`. It has no address yet: give it some with
+    /// [`with_stack`](Self::with_stack).
+    ///
+    /// # Errors
+    ///
+    /// When there are too many, or the device's MTU is too small for IP.
+    pub fn attach(&self, name: &str, device: D) -> Result<InterfaceId, ConfigError> {
+        let medium = device.mac().map_or(Medium::Ip, Medium::Ethernet);
+        let mtu = device.mtu();
+        let config = InterfaceConfig { name: name.into(), medium, mtu, segmented: 0 };
+        self.shared.attach(config, device)
+    }
+
+    /// Lets `change` administer the stack: addresses, routes, what it counts. What it wants to send then leaves.
+    ///
+    /// `change` runs under the host's lock: it must not call the host.
+    pub fn with_stack<T>(&self, change: impl FnOnce(&mut Stack, Instant, &mut dyn Transmit) -> T) -> T {
+        self.shared.with(|inner, now| change(&mut inner.stack, now, &mut inner.devices))
+    }
+
+    /// What the device under `interface` has moved and lost.
+    pub fn device_counters(&self, interface: InterfaceId) -> DeviceCounters {
+        self.shared.with(|inner, _| inner.devices.counters(interface))
+    }
+
+    /// Waits until no connection has anything left to be acknowledged, and until `deadline` at most: what a program does
+    /// between its last close and its end.
+    pub async fn quiet(&self, deadline: Instant) {
+        const PAUSE: Duration = Duration::from_millis(5);
+        let busy = || {
+            self.shared.peek(|inner, _| {
+                inner.stack.transport().connections().any(|(_, _, connection)| connection.unsent() > 0)
+            })
+        };
+        while self.now() < deadline && busy() {
+            sleep(self, PAUSE).await;
+        }
+    }
+
+    /// The runtime under the host.
+    pub fn runtime(&self) -> &R {
+        &self.shared.runtime
+    }
+}
+
+impl<R: Runtime, D: Device> Clone for StackHost<R, D> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
+    }
+}
+
+impl<R: Runtime, D: Device> fmt::Debug for StackHost<R, D> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("StackHost(..)")
+    }
+}
+
+impl<R: Runtime, D: Device> Runtime for StackHost<R, D> {
+    type Timer = R::Timer;
+
+    fn now(&self) -> Instant {
+        self.shared.runtime.now()
+    }
+
+    fn wall_clock(&self) -> WallTime {
+        self.shared.runtime.wall_clock()
+    }
+
+    fn timer(&self) -> R::Timer {
+        self.shared.runtime.timer()
+    }
+
+    fn random(&self, name: &str) -> Random {
+        self.shared.runtime.random(name)
+    }
+
+    #[track_caller]
+    fn spawn_detached(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.shared.runtime.spawn_detached(future);
+    }
+
+    fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = T> + Send + 'static {
+        self.shared.runtime.blocking(work)
+    }
+}
+
+impl<R: Runtime, D: Device> Network for StackHost<R, D> {
+    type Connection = StackConnection<R, D>;
+    type Listener = StackListener<R, D>;
+    type Datagrams = StackDatagrams<R, D>;
+
+    /// Always the only one: a stack is one shard.
+    fn shard(&self) -> Shard {
+        Shard::ONLY
+    }
+
+    async fn listen(&self, address: SocketAddr, options: ListenOptions) -> io::Result<StackListener<R, D>> {
+        StackListener::listen(self.shared.clone(), address, options)
+    }
+
+    async fn connect(&self, remote: SocketAddr) -> io::Result<StackConnection<R, D>> {
+        Dialing::dial(self.shared.clone(), remote).await
+    }
+
+    async fn bind(&self, local: SocketAddr) -> io::Result<StackDatagrams<R, D>> {
+        StackDatagrams::bind(self.shared.clone(), local)
+    }
+}
