@@ -4,6 +4,7 @@ mod backup;
 mod get;
 mod input;
 mod names;
+mod network;
 mod publish;
 mod remote;
 mod restore;

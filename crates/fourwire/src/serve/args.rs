@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::network;
+
 /// Where the default page is served.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8000);
 
@@ -17,6 +19,9 @@ pub(crate) struct Args {
     /// Address to listen on. Repeat it, or separate with commas, for several [default: 127.0.0.1:8000]
     #[arg(long, env = "FOURWIRE_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
     listen: Vec<SocketAddr>,
+
+    #[command(flatten)]
+    network: network::Args,
 
     /// Directory of the rooms' history; it is made if need be [default: fourwire in the user's data directory]
     #[arg(long, env = "FOURWIRE_DATA", value_name = "DIR")]
@@ -64,6 +69,9 @@ pub(crate) struct Args {
 #[serde(deny_unknown_fields, default)]
 struct File {
     listen: OneOrMany,
+    net: Option<String>,
+    address: Vec<String>,
+    gateway: Vec<IpAddr>,
     data: Option<PathBuf>,
     memory: bool,
     insecure: bool,
@@ -107,6 +115,7 @@ impl Default for OneOrMany {
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) listen: Vec<SocketAddr>,
+    pub(super) network: network::Args,
     /// Where to keep rooms; `None` keeps them in memory.
     pub(super) data: Option<PathBuf>,
     pub(super) insecure: bool,
@@ -138,6 +147,9 @@ pub(crate) enum Error {
         /// Where and why.
         error: Box<toml::de::Error>,
     },
+    /// A network that is none.
+    #[error("the configuration file says: {0}")]
+    Network(String),
     /// An open door on an open network.
     #[error(
         "{0} can be reached from other machines, and without tokens anybody there could read and write every room.\n\
@@ -163,6 +175,7 @@ impl Args {
         let memory = self.memory || (file.memory && self.data.is_none());
         let data = self.data.or(file.data).unwrap_or_else(default_data);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let network = network(self.network, file.net, file.address, file.gateway)?;
         let settings = Settings {
             listen,
             data: (!memory).then_some(data),
@@ -170,7 +183,12 @@ impl Args {
             token_secret: self.token_secret.or(file.token_secret),
             api_key: self.api_key.or(file.api_key),
             allow_origin: if self.allow_origin.is_empty() { file.allow_origin } else { self.allow_origin },
-            shards: self.shards.or(file.shards).map_or(cores, usize::from).max(1),
+            // A device of our own stack has one queue, and so one shard.
+            shards: match network.is_own() {
+                true => 1,
+                false => self.shards.or(file.shards).map_or(cores, usize::from).max(1),
+            },
+            network,
             max_connections: self.max_connections.or(file.max_connections).unwrap_or(100_000),
             log: self.log.or(file.log).unwrap_or_else(|| "warn".into()),
             rooms: file.rooms,
@@ -183,6 +201,25 @@ impl Args {
             _ => Ok(settings),
         }
     }
+}
+
+/// What the command line says of the network, and what of the rest the file does.
+fn network(
+    said: network::Args,
+    net: Option<String>,
+    addresses: Vec<String>,
+    gateways: Vec<IpAddr>,
+) -> Result<network::Args, Error> {
+    let net = match said.net {
+        None => net.map(|net| net.parse()).transpose().map_err(Error::Network)?,
+        said => said,
+    };
+    let addresses = match said.addresses.is_empty() {
+        true => addresses.iter().map(|text| network::cidr(text)).collect::<Result<_, _>>(),
+        false => Ok(said.addresses),
+    };
+    let gateways = if said.gateways.is_empty() { gateways } else { said.gateways };
+    Ok(network::Args { net, addresses: addresses.map_err(Error::Network)?, gateways })
 }
 
 fn read(path: &Path) -> Result<File, Error> {

@@ -1,4 +1,4 @@
-//! `fourwire serve`: the rooms, on the operating system's sockets.
+//! `fourwire serve`: the rooms, on the operating system's sockets or on our own.
 
 mod args;
 mod banner;
@@ -7,13 +7,15 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Mutex;
 
-use host::Network;
+use host::{Host, Network, Runtime};
 use hub::store::{self, Store, StoreError};
 use kernel::{KernelHost, ShutdownSignals};
 use server::{Shutdown, Station, Trigger};
 
 pub(crate) use args::Args;
 use args::Settings;
+
+use crate::network::{self, Opened};
 
 /// Why there is nothing to serve.
 #[derive(Debug, thiserror::Error)]
@@ -26,9 +28,14 @@ pub(crate) enum Error {
     Store(#[from] StoreError),
     #[error(transparent)]
     Server(#[from] server::Error),
+    #[error(transparent)]
+    Network(#[from] network::Error),
     #[error("the system refused: {0}")]
     System(#[from] std::io::Error),
 }
+
+/// How long our own stack may take to get the last bytes of connections across that are closed already.
+const FAREWELL: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Serves until Ctrl-C or SIGTERM.
 pub(crate) fn run(args: Args) -> Result<(), Error> {
@@ -50,10 +57,17 @@ pub(crate) fn run(args: Args) -> Result<(), Error> {
         let station = take(&stations, &host);
         let (shutdown, settings) = (shutdown.clone(), &settings);
         async move {
-            let served = if host.shard().index == 0 {
-                attend(station, host, shutdown, trigger, settings, grace).await
-            } else {
-                station.serve(host, shutdown).await.map_err(Error::from)
+            let served = match settings.network.open(host) {
+                Err(error) => Err(error.into()),
+                Ok(Opened::Kernel(host)) if host.shard().index > 0 => {
+                    station.serve(host, shutdown).await.map_err(Error::from)
+                }
+                Ok(Opened::Kernel(host)) => attend(station, host, shutdown, trigger, settings, grace).await,
+                Ok(Opened::Own(host)) => {
+                    let served = attend(station, host.clone(), shutdown, trigger, settings, grace).await;
+                    host.quiet(host.now() + FAREWELL).await;
+                    served
+                }
             };
             // Where one shard ends, all do.
             trigger.pull();
@@ -69,9 +83,9 @@ fn take(stations: &[Mutex<Option<Station>>], host: &KernelHost) -> Station {
 }
 
 /// The first shard's run: it also greets, and listens to signals.
-async fn attend(
+async fn attend<H: Host>(
     station: Station,
-    host: KernelHost,
+    host: H,
     shutdown: Shutdown,
     trigger: &Trigger,
     settings: &Settings,
