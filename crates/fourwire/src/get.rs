@@ -14,6 +14,7 @@ use http::{HeaderValue, Request, Response, Uri};
 use kernel::ShutdownSignals;
 
 use crate::names;
+use crate::network::{self, Opened};
 
 /// Fetch what is at an http:// address, and print it.
 ///
@@ -41,6 +42,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     names: names::Args,
+
+    #[command(flatten)]
+    network: network::Args,
 }
 
 /// Why nothing was fetched.
@@ -64,6 +68,8 @@ pub(crate) enum Error {
     Status(http::StatusCode),
     #[error("cannot write what was fetched: {0}")]
     Output(io::Error),
+    #[error(transparent)]
+    Network(#[from] network::Error),
     #[error("the system refused: {0}")]
     System(#[from] io::Error),
     #[error("interrupted")]
@@ -73,16 +79,23 @@ pub(crate) enum Error {
 /// Redirects that are followed.
 const REDIRECTS: usize = 10;
 
-/// Fetches on the operating system's network.
+/// Fetches on the network that was asked for.
 pub(crate) fn run(args: Args) -> Result<(), Error> {
     let fetched = kernel::run(1, |host| {
         let args = args.clone();
         async move {
             let mut signals = ShutdownSignals::watch()?;
+            let network = args.network.open(host)?;
+            let fetching = async {
+                match network {
+                    Opened::Kernel(host) => fetch(host, &args).await,
+                    Opened::Own(host) => fetch(host, &args).await,
+                }
+            };
             tokio::select! {
                 biased;
                 _ = signals.next() => Err(Error::Interrupted),
-                fetched = fetch(host, &args) => fetched,
+                fetched = fetching => fetched,
             }
         }
     })?;

@@ -9,6 +9,7 @@ use application::dns;
 use host::{Datagrams, Host, timeout_at};
 use kernel::ShutdownSignals;
 
+use crate::network::{self, Opened};
 use crate::{input, names};
 
 /// Send, receive or return datagrams.
@@ -16,6 +17,9 @@ use crate::{input, names};
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
+
+    #[command(flatten)]
+    network: network::Args,
 }
 
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -75,6 +79,8 @@ pub(crate) enum Error {
     Refused(SocketAddr),
     #[error("no answer from {0} within {1} s")]
     Silent(SocketAddr, u32),
+    #[error(transparent)]
+    Network(#[from] network::Error),
     #[error("the system refused: {0}")]
     System(#[from] io::Error),
 }
@@ -85,14 +91,14 @@ const LONGEST: usize = 65_535;
 /// Runs the command until it is done, or until Ctrl-C or SIGTERM.
 pub(crate) fn run(args: Args) -> Result<(), Error> {
     let ran = kernel::run(1, |host| {
-        let command = args.command.clone();
+        let (command, network) = (args.command.clone(), args.network.clone());
         async move {
             let mut signals = ShutdownSignals::watch()?;
+            let network = network.open(host)?;
             let running = async {
-                match &command {
-                    Command::Send(args) => send(host, args).await,
-                    Command::Listen(args) => listen(host, args).await,
-                    Command::Echo(args) => echo(host, args).await,
+                match network {
+                    Opened::Kernel(host) => execute(host, &command).await,
+                    Opened::Own(host) => execute(host, &command).await,
                 }
             };
             tokio::select! {
@@ -103,6 +109,14 @@ pub(crate) fn run(args: Args) -> Result<(), Error> {
         }
     })?;
     ran.into_iter().collect()
+}
+
+async fn execute<H: Host>(host: H, command: &Command) -> Result<(), Error> {
+    match command {
+        Command::Send(args) => send(host, args).await,
+        Command::Listen(args) => listen(host, args).await,
+        Command::Echo(args) => echo(host, args).await,
+    }
 }
 
 async fn send<H: Host>(host: H, args: &Send) -> Result<(), Error> {
