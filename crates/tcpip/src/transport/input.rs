@@ -8,7 +8,7 @@ use wire::checksum::Sum;
 use wire::tcp::{self as format, Flags, SeqNumber};
 use wire::{Protocol, udp as datagram};
 
-use super::tcp::Connection;
+use super::tcp::{Answer, Connection};
 use super::udp::Received;
 use super::{Event, Flow, Transport, Verdict};
 use crate::internet::{Delivery, IcmpError, Internet, Problem};
@@ -87,6 +87,7 @@ impl Transport {
             return Verdict::Dropped(Drop::Forbidden);
         }
         self.counters.segments_in += 1;
+        let after = self.make_way(now, &flow, &header);
         if let Some(id) = self.connections.find(&flow)
             && let Some(mut connection) = self.connection(id)
         {
@@ -97,13 +98,31 @@ impl Transport {
             }
             return Verdict::Taken;
         }
-        self.receive_at_listener(now, flow, &header, payload, below)
+        self.receive_at_listener(now, flow, after, &header, payload, below)
+    }
+
+    /// Ends a connection in TIME-WAIT for a SYN that cannot be an old one (RFC 6191). Answers where its numbers ended.
+    fn make_way(&mut self, now: Instant, flow: &Flow, header: &format::Header) -> Option<SeqNumber> {
+        if !header.flags.contains(Flags::SYN) || self.listeners.find(flow.local).is_none() {
+            return None;
+        }
+        let id = self.connections.find(flow)?;
+        let slot = self.connections.get_mut(id).filter(|slot| slot.released)?;
+        match slot.connection.time_wait()?.receive(now, header) {
+            Answer::Reopen(after) => {
+                self.timers.disarm(id, &mut slot.armed);
+                self.connections.remove(id);
+                Some(after)
+            }
+            Answer::Nothing | Answer::Send(_) => None,
+        }
     }
 
     fn receive_at_listener(
         &mut self,
         now: Instant,
         flow: Flow,
+        after: Option<SeqNumber>,
         header: &format::Header,
         payload: &[u8],
         below: &mut dyn Internet,
@@ -127,7 +146,11 @@ impl Transport {
         let Ok(path) = below.path(now, flow.remote.ip(), Some(flow.local.ip())) else {
             return Verdict::Dropped(Drop::NoRoute);
         };
-        let opening = self.opening(now, flow, path.mtu, settings);
+        let mut opening = self.opening(now, flow, path.mtu, settings);
+        // The clock in it makes it so by itself, unless the connection before was faster than that.
+        if let Some(after) = after.filter(|&after| !opening.initial_sequence.is_after(after)) {
+            opening.initial_sequence = after + 0x1_0000;
+        }
         if let Some(listener) = self.listeners.get_mut(id) {
             listener.begins();
         }

@@ -189,6 +189,33 @@ fn bytes_go_both_ways_and_nothing_stays_behind() {
 }
 
 #[test]
+fn a_new_call_from_the_same_port_ends_time_wait() {
+    let mut pair = Pair::new(Config::default(), 0);
+    let listener = pair.listen(4);
+    let call = |pair: &mut Pair| {
+        let here = pair.on(0, |transport, now, below| {
+            let (local, remote) = ("10.0.0.1:4000".parse().unwrap(), "10.0.0.2:80".parse().unwrap());
+            transport.connect(now, Some(local), remote, Settings::default(), below).unwrap()
+        });
+        pair.run(Duration::from_millis(100));
+        (here, pair.hosts[1].accept(listener))
+    };
+    let (here, there) = call(&mut pair);
+    // Who hangs up first waits.
+    pair.on(1, |transport, now, _| transport.release(now, there.unwrap()));
+    pair.run(Duration::from_millis(100));
+    pair.on(0, |transport, now, _| transport.release(now, here));
+    pair.run(Duration::from_secs(1));
+    let states = |pair: &Pair, host: usize| -> Vec<_> {
+        pair.hosts[host].connections().map(|(_, _, connection)| connection.state()).collect()
+    };
+    assert_eq!((states(&pair, 0), states(&pair, 1)), (vec![], vec![tcp::State::TimeWait]));
+    let (_, there) = call(&mut pair);
+    assert!(there.is_some());
+    assert_eq!(states(&pair, 1), [tcp::State::Established]);
+}
+
+#[test]
 fn a_thousand_connections_find_their_own() {
     let mut pair = Pair::new(Config::default(), 0);
     let listener = pair.listen(2000);
