@@ -37,9 +37,10 @@ pub struct Acked {
 pub enum Expired {
     /// Nothing that the connection has to do.
     Nothing,
-    /// Something is to be sent again: [`Recovery::lost`] has it.
+    /// Something is to be sent again: [`Recovery::lost`](super::Recovery::lost) has it.
     Retransmit,
-    /// The tail is to be probed: with a segment of new data when there is one, else with [`Recovery::probe`].
+    /// The tail is to be probed: with a segment of new data when there is one, else with
+    /// [`Recovery::probe`](super::Recovery::probe).
     Probe,
 }
 
