@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use client::{Client, Config, Event, Events, Json, Recovery};
-use host::{Runtime, Task, sleep};
+use host::{ListenOptions, Listener, Network, Runtime, Task, sleep, timeout_at};
 use hub::store::Memory;
 use lab::{Chance, Impairments, Lab, LabHost, Link, LinkEnd, Machine, Transcript, Way};
 use server::Shutdown;
 use stack::StackHost;
 use tcpip::StackConfig;
 use tcpip::internet::Cidr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use trace::Tracer;
 
 type Host = StackHost<LabHost, LinkEnd>;
@@ -185,6 +186,31 @@ fn two_people_talk_over_our_own_tcp_and_nothing_is_lost() {
             .count();
     }
     assert!(lost > 0, "the link lost nothing: the test breaks too little");
+}
+
+/// The only segment on its way is lost while the host has no deadline at all: the write must start the clock itself.
+#[test]
+fn a_write_after_silence_is_sent_again_when_it_is_lost() {
+    let lab = Lab::new(1);
+    let link = lab.link("lan", 1_500);
+    let calm = Impairments::default();
+    let [(one, machine), (other, _)] =
+        [("one", 1), ("other", 2)].map(|(name, last)| host(&lab, &link, name, last, &calm));
+    let heard = lab.block_on(async {
+        let address = "10.0.0.2:7".parse().expect("an address");
+        let mut listener = other.listen(address, ListenOptions::default()).await.expect("a free port");
+        let mut caller = one.connect(address).await.expect("connected");
+        let mut called = listener.accept().await.expect("accepted");
+        // Long enough for every timer to have rung.
+        sleep(&one, Duration::from_secs(100)).await;
+        link.cut(&machine, Way::Out);
+        caller.write_all(b"hello").await.expect("room");
+        link.heal(&machine, Way::Out);
+        let mut heard = [0; 5];
+        let deadline = one.now() + Duration::from_secs(5);
+        timeout_at(&one, deadline, called.read_exact(&mut heard)).await.map(|read| read.map(|_| heard))
+    });
+    assert_eq!(heard.expect("it was sent again").expect("read"), *b"hello");
 }
 
 #[test]

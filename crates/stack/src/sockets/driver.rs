@@ -146,8 +146,9 @@ impl<R: Runtime, D: Device> Inner<R, D> {
         if deadline != self.armed {
             self.arm(deadline);
         }
-        more |= deadline.is_some() && self.timer.poll_expired(context).is_ready();
-        more
+        // Also while there is no deadline: whoever writes sets the timer, and it must know whom to wake.
+        let expired = self.timer.poll_expired(context).is_ready();
+        more || (expired && deadline.is_some())
     }
 
     /// Reads a device until it is empty or others should have their turn; `true` in the second case.
