@@ -155,6 +155,9 @@ impl Transport {
             listener.begins();
         }
         if self.add(flow, Connection::accept(now, opening, header), Some(id)).is_none() {
+            if let Some(listener) = self.listeners.get_mut(id) {
+                listener.gives_up();
+            }
             return Verdict::Dropped(Drop::Limit);
         }
         Verdict::Taken

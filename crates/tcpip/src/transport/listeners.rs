@@ -42,6 +42,11 @@ impl Listener {
         self.half_open += 1;
     }
 
+    /// A handshake that began came to nothing before there was a connection.
+    pub(super) fn gives_up(&mut self) {
+        self.half_open = self.half_open.saturating_sub(1);
+    }
+
     /// A handshake was completed, or failed. True when an event has to be queued for it.
     pub(super) fn settled(&mut self, id: ConnectionId, made: bool) -> bool {
         self.half_open = self.half_open.saturating_sub(1);

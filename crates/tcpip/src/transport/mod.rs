@@ -295,6 +295,7 @@ impl Transport {
 
     /// A connection of a listener is made, or failed.
     fn hand_over(&mut self, listener: ListenerId, id: ConnectionId, made: bool) {
+        self.counters.accepted += u64::from(made);
         let told = match self.listeners.get_mut(listener) {
             Some(listener) => listener.settled(id, made),
             None => false,

@@ -273,6 +273,26 @@ fn no_more_handshakes_than_the_backlog_holds() {
 }
 
 #[test]
+fn a_host_that_was_full_accepts_again() {
+    let mut pair = Pair::new(Config { connections: 1, ..Config::default() }, 0);
+    let listener = pair.listen(2);
+    pair.connect();
+    pair.run(Duration::from_millis(100));
+    let there = pair.hosts[1].accept(listener).unwrap();
+    for sequence in 0..10 {
+        pair.deliver(1, &segment(Flags::SYN, sequence, A), Protocol::TCP);
+    }
+    assert_eq!((pair.hosts[1].counters().accepted, pair.hosts[1].counters().refused), (1, 10));
+    pair.on(1, |transport, now, _| {
+        transport.connection(there).unwrap().abort(now);
+        transport.release(now, there);
+    });
+    pair.deliver(1, &segment(Flags::SYN, 0, A), Protocol::TCP);
+    assert_eq!(pair.hosts[1].connections().count(), 1, "what found no room holds no place in the backlog");
+    assert_eq!(pair.hosts[1].counters().backlog_full, 0);
+}
+
+#[test]
 fn what_a_listener_leaves_behind_is_reset() {
     let mut pair = Pair::new(Config::default(), 0);
     let listener = pair.listen(3);
