@@ -105,8 +105,12 @@ pub struct Counters {
     pub accepted: u64,
     /// Connections that there was no room for.
     pub refused: u64,
-    /// SYNs that were dropped because a listener's backlog was full.
+    /// SYNs, and acknowledgments of cookies, that were dropped because a listener's backlog was full.
     pub backlog_full: u64,
+    /// SYNs that were answered with a cookie.
+    pub cookies_out: u64,
+    /// Cookies that came back and were ours.
+    pub cookies_in: u64,
     /// Segments received.
     pub segments_in: u64,
     /// Segments sent.

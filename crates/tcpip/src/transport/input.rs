@@ -8,9 +8,12 @@ use wire::checksum::Sum;
 use wire::tcp::{self as format, Flags, SeqNumber};
 use wire::{Protocol, udp as datagram};
 
+use super::cookies;
+use super::output::send;
 use super::tcp::{Answer, Connection};
 use super::udp::Received;
-use super::{Event, Flow, Transport, Verdict};
+use super::{Event, Flow, ListenerId, Transport, Verdict};
+use crate::Descending;
 use crate::internet::{Delivery, IcmpError, Internet, Problem};
 
 impl Transport {
@@ -98,6 +101,9 @@ impl Transport {
             }
             return Verdict::Taken;
         }
+        if let Some(verdict) = self.redeem(now, flow, &header, payload, below) {
+            return verdict;
+        }
         self.receive_at_listener(now, flow, after, &header, payload, below)
     }
 
@@ -139,8 +145,7 @@ impl Transport {
         };
         let Some(listener) = self.listeners.get_mut(id) else { return Verdict::Dropped(Drop::Unwanted) };
         if !listener.has_room() {
-            self.counters.backlog_full += 1;
-            return Verdict::Dropped(Drop::Limit);
+            return self.answer_with_cookie(now, flow, id, header, below);
         }
         let settings = listener.settings;
         let Ok(path) = below.path(now, flow.remote.ip(), Some(flow.local.ip())) else {
@@ -161,6 +166,86 @@ impl Transport {
             return Verdict::Dropped(Drop::Limit);
         }
         Verdict::Taken
+    }
+
+    /// Answers a SYN that there is no place for in such a way that nothing need be kept of it.
+    fn answer_with_cookie(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        id: ListenerId,
+        syn: &format::Header,
+        below: &mut dyn Internet,
+    ) -> Verdict {
+        let full = self.connections.len() >= self.config.connections;
+        let listener = self.listeners.get_mut(id).filter(|listener| !full && listener.takes_cookies());
+        let settings = listener.map(|listener| listener.settings);
+        let cookie = settings.and_then(|_| self.cookies.bake(now, &flow, syn.sequence, &syn.options));
+        let (Some(settings), Some(cookie)) = (settings, cookie) else {
+            self.counters.backlog_full += 1;
+            return Verdict::Dropped(Drop::Limit);
+        };
+        let Ok(path) = below.path(now, flow.remote.ip(), Some(flow.local.ip())) else {
+            return Verdict::Dropped(Drop::NoRoute);
+        };
+        let mut opening = self.opening(now, flow, path.mtu, settings);
+        opening.initial_sequence = cookie;
+        let syn = format::Header { options: cookies::remembered(&syn.options), ..*syn };
+        // What the handshake would have sent, with what it has to bring back; then it is forgotten.
+        let mut connection = Connection::accept(now, opening, &syn);
+        if let Some(answer) = connection.transmit(now, 0) {
+            let mut header = answer.header;
+            if let Some(clock) = &mut header.options.timestamps {
+                clock.value = cookies::stamp(clock.value, &syn.options);
+            }
+            self.counters.cookies_out += 1;
+            self.counters.segments_out += 1;
+            let _ = send(now, flow, &header, &mut Descending::new([&[], &[]]), below);
+        }
+        Verdict::Taken
+    }
+
+    /// Makes the connection that a cookie stands for, when a segment brings one back. `None` when it does not.
+    fn redeem(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        header: &format::Header,
+        payload: &[u8],
+        below: &mut dyn Internet,
+    ) -> Option<Verdict> {
+        if !header.flags.contains(Flags::ACK) || header.flags.intersects(Flags::SYN | Flags::RST) {
+            return None;
+        }
+        let id = self.listeners.find(flow.local)?;
+        let (peer, cookie) = (header.sequence - 1, header.acknowledgment - 1);
+        let agreed = self.cookies.taste(now, &flow, peer, cookie, &header.options)?;
+        let listener = self.listeners.get_mut(id)?;
+        if !listener.takes_cookies() {
+            self.counters.backlog_full += 1;
+            return Some(Verdict::Dropped(Drop::Limit));
+        }
+        let settings = listener.settings;
+        let Ok(path) = below.path(now, flow.remote.ip(), Some(flow.local.ip())) else {
+            return Some(Verdict::Dropped(Drop::NoRoute));
+        };
+        let mut opening = self.opening(now, flow, path.mtu, settings);
+        opening.initial_sequence = cookie;
+        if let Some(listener) = self.listeners.get_mut(id) {
+            listener.begins();
+        }
+        let Some(made) = self.add(flow, Connection::from_cookie(now, opening, agreed, header), Some(id))
+        else {
+            if let Some(listener) = self.listeners.get_mut(id) {
+                listener.gives_up();
+            }
+            return Some(Verdict::Dropped(Drop::Limit));
+        };
+        self.counters.cookies_in += 1;
+        if let Some(mut connection) = self.connection(made) {
+            connection.receive(now, header, payload, 0);
+        }
+        Some(Verdict::Taken)
     }
 
     fn receive_datagram(&mut self, delivery: &Delivery<'_>) -> Verdict {

@@ -37,6 +37,11 @@ impl Listener {
         self.half_open + self.made.len() < self.backlog
     }
 
+    /// Whether one more connection may wait to be accepted, however many are half open.
+    pub(super) fn takes_cookies(&self) -> bool {
+        self.made.len() < self.backlog
+    }
+
     /// A handshake begins.
     pub(super) fn begins(&mut self) {
         self.half_open += 1;

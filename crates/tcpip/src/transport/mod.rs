@@ -5,6 +5,7 @@
 //! a hash, a deadline by a sorted set, what is to be sent by a queue.
 
 mod connections;
+mod cookies;
 mod face;
 mod input;
 mod listeners;
@@ -31,6 +32,7 @@ use trace::Tracer;
 
 use crate::internet::Internet;
 use connections::Connections;
+use cookies::Cookies;
 use listeners::Listeners;
 use ports::{Ports, with_port};
 use secrets::Secrets;
@@ -47,6 +49,7 @@ pub struct Transport {
     sockets: Sockets,
     ports: Ports,
     secrets: Secrets,
+    cookies: Cookies,
     timers: Timers<ConnectionId>,
     /// Connections that may have something to send.
     dirty: VecDeque<ConnectionId>,
@@ -72,11 +75,13 @@ impl Transport {
             counters: Counters::default(),
             config,
             tracer,
+            cookies: Cookies::new(random),
         }
     }
 
     /// Listens at `local`, whose address may be unspecified and whose port may be zero for any. Connections begin with
-    /// `settings`; up to `backlog` of them may be half open or wait to be accepted.
+    /// `settings`; up to `backlog` of them may be half open or wait to be accepted. When too many are half open, further
+    /// ones are answered with a SYN cookie (RFC 4987) and nothing is kept of them until they acknowledge it.
     ///
     /// # Errors
     ///

@@ -140,7 +140,7 @@ impl Transport {
 }
 
 /// Puts the header in front and hands the segment down.
-fn send(
+pub(super) fn send(
     now: Instant,
     flow: Flow,
     header: &Header,

@@ -113,7 +113,12 @@ impl Pair {
     }
 
     fn deliver(&mut self, to: usize, bytes: &[u8], protocol: Protocol) -> Verdict {
-        let (source, destination) = if to == 1 { (A, B) } else { (B, A) };
+        let source = if to == 1 { A } else { B };
+        self.deliver_from(source, to, bytes, protocol)
+    }
+
+    fn deliver_from(&mut self, source: [u8; 4], to: usize, bytes: &[u8], protocol: Protocol) -> Verdict {
+        let destination = if to == 1 { B } else { A };
         let delivery = Delivery {
             interface: InterfaceId(0),
             source: source.into(),
@@ -322,6 +327,73 @@ fn segment(flags: Flags, sequence: u32, source: [u8; 4]) -> Vec<u8> {
     let sum = wire::checksum::Sum::pseudo_header(source.into(), IpAddr::from(B), Protocol::TCP.0, len);
     format::fill_checksum(&mut bytes, sum);
     bytes
+}
+
+#[test]
+fn a_syn_flood_leaves_old_and_new_connections_working() {
+    let mut pair = Pair::new(Config::default(), 0);
+    let listener = pair.listen(8);
+    let old = pair.connect();
+    pair.run(Duration::from_millis(100));
+    let old = (old, pair.hosts[1].accept(listener).unwrap());
+    let flood = |pair: &mut Pair, seed: u8| {
+        for at in 0..=255 {
+            let source = [192, 0, seed, at];
+            pair.deliver_from(source, 1, &segment(Flags::SYN, 1, source), Protocol::TCP);
+        }
+        // What is answered goes to where nobody asked for it.
+        pair.on_the_way.clear();
+    };
+    flood(&mut pair, 1);
+    assert_eq!(pair.hosts[1].connections().count(), 9, "a flood is answered, and nothing is kept of it");
+    let new = pair.connect();
+    pair.run(Duration::from_millis(100));
+    let new = (new, pair.hosts[1].accept(listener).expect("the cookie came back"));
+    assert!(pair.events[0].contains(&Event::Connected(new.0)));
+    assert_eq!(pair.hosts[1].counters().cookies_in, 1);
+    let said: Vec<u8> = (0..200_000u32).map(|at| (at % 251) as u8).collect();
+    for (here, there) in [old, new] {
+        for (from, speaker, listener) in [(0, here, there), (1, there, here)] {
+            let (mut written, mut heard) = (0, Vec::new());
+            let limit = pair.now + Duration::from_secs(10);
+            while heard.len() < said.len() && pair.now < limit {
+                written += pair.on(from, |transport, now, _| {
+                    let mut connection = transport.connection(speaker).unwrap();
+                    connection.write(now, &[IoSlice::new(&said[written..])]).unwrap_or(0)
+                });
+                pair.run(Duration::from_millis(50));
+                pair.on(1 - from, |transport, now, _| {
+                    let mut buffer = [0; 65_536];
+                    let mut connection = transport.connection(listener).unwrap();
+                    while let Ok(read @ 1..) = connection.read(now, &mut buffer) {
+                        heard.extend_from_slice(&buffer[..read]);
+                    }
+                });
+            }
+            assert_eq!(heard, said);
+        }
+        flood(&mut pair, 2);
+    }
+    let window = |id| {
+        let (_, _, connection) = pair.hosts[1].connections().find(|(other, ..)| *other == id).unwrap();
+        (connection.info().send_window, connection.info().max_segment_size)
+    };
+    assert_eq!(window(new.1).1, window(old.1).1, "options came back with the cookie");
+    assert!(window(new.1).0 >= 60_000, "the scale of the window came back: {}", window(new.1).0);
+}
+
+#[test]
+fn without_a_flood_an_acknowledgment_of_nothing_is_reset() {
+    let mut pair = Pair::new(Config::default(), 0);
+    pair.listen(1);
+    pair.deliver(1, &segment(Flags::ACK, 1, A), Protocol::TCP);
+    for source in [[192, 0, 2, 1], [192, 0, 2, 2]] {
+        pair.deliver_from(source, 1, &segment(Flags::SYN, 1, source), Protocol::TCP);
+    }
+    assert_eq!(pair.hosts[1].counters().cookies_out, 1);
+    pair.deliver(1, &segment(Flags::ACK, 2, A), Protocol::TCP);
+    let counters = pair.hosts[1].counters();
+    assert_eq!((counters.resets_out, counters.cookies_in), (2, 0), "nor is what we did not bake a cookie");
 }
 
 #[test]
