@@ -47,7 +47,7 @@ impl Cookies {
 
     /// The initial sequence number that stands for a SYN with number `peer` and these `options`. `None` when the peer
     /// takes only segments that are too small to be told.
-    pub(super) fn bake(
+    pub(super) fn generate(
         &mut self,
         now: Instant,
         flow: &Flow,
@@ -64,7 +64,7 @@ impl Cookies {
 
     /// What was agreed on, when `cookie` is one that was given to `flow` not long ago. `peer` is the number of its SYN,
     /// `options` are those of its acknowledgment.
-    pub(super) fn taste(
+    pub(super) fn validate(
         &mut self,
         now: Instant,
         flow: &Flow,
@@ -159,21 +159,21 @@ mod tests {
                 ..Options::default()
             };
             let (mut cookies, peer) = (cookies(), SeqNumber(peer));
-            let cookie = cookies.bake(at(start), &flow(5), peer, &syn).unwrap();
+            let cookie = cookies.generate(at(start), &flow(5), peer, &syn).unwrap();
             let stamp = stamp(ours, &syn);
             prop_assert!(clock.is_none() || ours.wrapping_sub(stamp) < 64, "never ahead of the clock");
             let timestamps = clock.map(|value| Timestamps { value: value.wrapping_add(3), echo: stamp });
             let ack = Options { timestamps, ..Options::default() };
-            let agreed = cookies.taste(at(start + 60), &flow(5), peer, cookie, &ack).unwrap();
+            let agreed = cookies.validate(at(start + 60), &flow(5), peer, cookie, &ack).unwrap();
             prop_assert!(agreed.max_segment_size <= size);
             let kept = remembered(&syn);
             prop_assert_eq!((agreed.window_scale, agreed.sack), (kept.window_scale, kept.sack_permitted));
             prop_assert_eq!(agreed.timestamps, clock.map(|value| value.wrapping_add(3)));
             let strangers = [
-                cookies.taste(at(start + 60), &flow(6), peer, cookie, &ack),
-                cookies.taste(at(start + 60), &flow(5), peer + 1, cookie, &ack),
-                cookies.taste(at(start + 60), &flow(5), peer, cookie + 1, &ack),
-                cookies.taste(at(start + 128), &flow(5), peer, cookie, &ack),
+                cookies.validate(at(start + 60), &flow(6), peer, cookie, &ack),
+                cookies.validate(at(start + 60), &flow(5), peer + 1, cookie, &ack),
+                cookies.validate(at(start + 60), &flow(5), peer, cookie + 1, &ack),
+                cookies.validate(at(start + 128), &flow(5), peer, cookie, &ack),
             ];
             prop_assert_eq!(strangers, [None; 4]);
         }
@@ -182,11 +182,11 @@ mod tests {
     #[test]
     fn old_cookies_go_stale_even_when_new_ones_are_made() {
         let (mut cookies, peer, options) = (cookies(), SeqNumber(7), Options::default());
-        let old = cookies.bake(at(0), &flow(5), peer, &options).unwrap();
-        cookies.bake(at(100), &flow(6), peer, &options);
-        assert!(cookies.taste(at(127), &flow(5), peer, old, &options).is_some());
-        cookies.bake(at(128), &flow(6), peer, &options);
-        assert!(cookies.taste(at(128), &flow(5), peer, old, &options).is_none());
+        let old = cookies.generate(at(0), &flow(5), peer, &options).unwrap();
+        cookies.generate(at(100), &flow(6), peer, &options);
+        assert!(cookies.validate(at(127), &flow(5), peer, old, &options).is_some());
+        cookies.generate(at(128), &flow(6), peer, &options);
+        assert!(cookies.validate(at(128), &flow(5), peer, old, &options).is_none());
     }
 
     #[test]
@@ -194,13 +194,13 @@ mod tests {
         let (mut cookies, peer) = (cookies(), SeqNumber(7));
         let clock = |echo| Some(Timestamps { value: 1, echo });
         let syn = Options { window_scale: Some(2), timestamps: clock(0), ..Options::default() };
-        let cookie = cookies.bake(at(0), &flow(5), peer, &syn).unwrap();
+        let cookie = cookies.generate(at(0), &flow(5), peer, &syn).unwrap();
         let stamp = stamp(1 << 20, &syn);
-        let mut taste = |echo| {
+        let mut validate = |echo| {
             let options = Options { timestamps: clock(echo), ..Options::default() };
-            cookies.taste(at(1), &flow(5), peer, cookie, &options).is_some()
+            cookies.validate(at(1), &flow(5), peer, cookie, &options).is_some()
         };
-        assert!(taste(stamp));
-        assert!(!taste(stamp + 1));
+        assert!(validate(stamp));
+        assert!(!validate(stamp + 1));
     }
 }

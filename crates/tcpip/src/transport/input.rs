@@ -48,6 +48,9 @@ impl Transport {
                 }
             }
             Protocol::UDP => {
+                if self.sockets.find(flow.local).is_none() {
+                    return;
+                }
                 if let Some(id) = self.sockets.icmp_error(flow, error.problem) {
                     self.events.push_back(Event::UdpReadable(id));
                 }
@@ -180,7 +183,7 @@ impl Transport {
         let full = self.connections.len() >= self.config.connections;
         let listener = self.listeners.get_mut(id).filter(|listener| !full && listener.takes_cookies());
         let settings = listener.map(|listener| listener.settings);
-        let cookie = settings.and_then(|_| self.cookies.bake(now, &flow, syn.sequence, &syn.options));
+        let cookie = settings.and_then(|_| self.cookies.generate(now, &flow, syn.sequence, &syn.options));
         let (Some(settings), Some(cookie)) = (settings, cookie) else {
             self.counters.backlog_full += 1;
             return Verdict::Dropped(Drop::Limit);
@@ -219,7 +222,7 @@ impl Transport {
         }
         let id = self.listeners.find(flow.local)?;
         let (peer, cookie) = (header.sequence - 1, header.acknowledgment - 1);
-        let agreed = self.cookies.taste(now, &flow, peer, cookie, &header.options)?;
+        let agreed = self.cookies.validate(now, &flow, peer, cookie, &header.options)?;
         let listener = self.listeners.get_mut(id)?;
         if !listener.takes_cookies() {
             self.counters.backlog_full += 1;

@@ -114,7 +114,8 @@ impl Sockets {
         self.sockets.get(&id).map(|socket| socket.local)
     }
 
-    fn find(&self, local: SocketAddr) -> Option<UdpId> {
+    /// Who is bound at `local`: at exactly that address, else at any of its family.
+    pub(super) fn find(&self, local: SocketAddr) -> Option<UdpId> {
         let any: IpAddr = match local {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
