@@ -4,12 +4,24 @@ use std::net::IpAddr;
 
 use host::Instant;
 use trace::Fate;
-use wire::{ipv4, ipv6};
+use wire::{Protocol, ipv4, ipv6};
 
 use super::errors::Complaint;
 use super::receive::Came;
+use super::routing::Hop;
 use super::{Layer, Received};
 use crate::{Descending, Transmit};
+
+/// A packet for somebody else, of either version.
+struct Passing {
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: Protocol,
+    /// TTL or hop limit as it arrived.
+    ttl: u8,
+    /// Routers may cut it.
+    may_be_cut: bool,
+}
 
 impl Layer {
     pub(super) fn forward_v4(
@@ -20,40 +32,21 @@ impl Layer {
         packet: &mut [u8],
         out: &mut dyn Transmit,
     ) -> Received<'static> {
-        let (source, destination) = (IpAddr::V4(header.source), IpAddr::V4(header.destination));
-        if !self.may_forward(&came, source, destination) {
-            return self.not_ours(now, came.on, source, destination);
-        }
-        if header.ttl <= 1 {
-            self.counters.expired += 1;
-            self.complain(now, came.on, packet, &Complaint::TimeExceeded, out);
-            return Received::Handled;
-        }
-        let Ok(hop) = self.hop(destination, None) else {
-            self.counters.no_route += 1;
-            self.complain(now, came.on, packet, &Complaint::NoRoute, out);
-            return Received::Handled;
+        let passing = Passing {
+            source: header.source.into(),
+            destination: header.destination.into(),
+            protocol: header.protocol,
+            ttl: header.ttl,
+            may_be_cut: !header.dont_fragment,
         };
-        let mtu = self.interface(hop.interface).map_or(0, |interface| interface.config.mtu);
-        let too_big = packet.len() > usize::from(mtu);
-        if too_big && header.dont_fragment {
-            self.counters.too_big += 1;
-            self.complain(now, came.on, packet, &Complaint::TooBig(mtu), out);
-            return Received::Handled;
-        }
-        if !out.has_room(hop.interface) {
-            self.counters.no_room += 1;
-            return Received::Handled;
-        }
-        self.counters.forwarded += 1;
-        self.tell(now, came.on, source, destination, header.protocol, packet.len() as u32, Fate::Forwarded);
-        let header = ipv4::Header { ttl: header.ttl - 1, ..header };
-        let payload_len = packet.len() - header.len();
-        if too_big {
-            self.cut_v4(now, &hop, &header, &packet[header.len()..], mtu, true, out);
-        } else {
-            header.emit(packet, payload_len);
-            self.output(now, &hop, &mut Descending::new([packet, &[]]), true, out);
+        if let Some((hop, mtu)) = self.onward(now, came, packet, &passing, out) {
+            let header = ipv4::Header { ttl: header.ttl - 1, ..header };
+            if packet.len() > usize::from(mtu) {
+                self.cut_v4(now, &hop, &header, &packet[header.len()..], mtu, true, out);
+            } else {
+                header.emit(packet, packet.len() - header.len());
+                self.output(now, &hop, &mut Descending::new([packet, &[]]), true, out);
+            }
         }
         Received::Handled
     }
@@ -66,44 +59,59 @@ impl Layer {
         packet: &mut [u8],
         out: &mut dyn Transmit,
     ) -> Received<'static> {
-        let (source, destination) = (IpAddr::V6(header.source), IpAddr::V6(header.destination));
-        if !self.may_forward(&came, source, destination) {
-            return self.not_ours(now, came.on, source, destination);
+        let passing = Passing {
+            source: header.source.into(),
+            destination: header.destination.into(),
+            protocol: header.next_header,
+            ttl: header.hop_limit,
+            may_be_cut: false,
+        };
+        if let Some((hop, _)) = self.onward(now, came, packet, &passing, out) {
+            // The one byte that a router changes.
+            packet[7] = header.hop_limit - 1;
+            self.output(now, &hop, &mut Descending::new([packet, &[]]), true, out);
         }
-        if header.hop_limit <= 1 {
+        Received::Handled
+    }
+
+    /// The next hop of a packet, and the longest packet that the link there takes, in bytes. `None` when it goes no
+    /// further; its sender was told then, where that is due.
+    fn onward(
+        &mut self,
+        now: Instant,
+        came: Came,
+        packet: &[u8],
+        passing: &Passing,
+        out: &mut dyn Transmit,
+    ) -> Option<(Hop, u16)> {
+        let &Passing { source, destination, protocol, ttl, may_be_cut } = passing;
+        if !self.may_forward(&came, source, destination) {
+            self.not_ours(now, came.on, source, destination);
+            return None;
+        }
+        if ttl <= 1 {
             self.counters.expired += 1;
             self.complain(now, came.on, packet, &Complaint::TimeExceeded, out);
-            return Received::Handled;
+            return None;
         }
         let Ok(hop) = self.hop(destination, None) else {
             self.counters.no_route += 1;
             self.complain(now, came.on, packet, &Complaint::NoRoute, out);
-            return Received::Handled;
+            return None;
         };
         let mtu = self.interface(hop.interface).map_or(0, |interface| interface.config.mtu);
-        if packet.len() > usize::from(mtu) {
+        if packet.len() > usize::from(mtu) && !may_be_cut {
             self.counters.too_big += 1;
             self.complain(now, came.on, packet, &Complaint::TooBig(mtu), out);
-            return Received::Handled;
+            return None;
         }
         if !out.has_room(hop.interface) {
             self.counters.no_room += 1;
-            return Received::Handled;
+            return None;
         }
         self.counters.forwarded += 1;
-        self.tell(
-            now,
-            came.on,
-            source,
-            destination,
-            header.next_header,
-            packet.len() as u32,
-            Fate::Forwarded,
-        );
-        // The one byte that a router changes.
-        packet[7] = header.hop_limit - 1;
-        self.output(now, &hop, &mut Descending::new([packet, &[]]), true, out);
-        Received::Handled
+        self.tell(now, came.on, source, destination, protocol, packet.len() as u32, Fate::Forwarded);
+        Some((hop, mtu))
     }
 
     fn may_forward(&self, came: &Came, source: IpAddr, destination: IpAddr) -> bool {
