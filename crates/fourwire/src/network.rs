@@ -100,16 +100,15 @@ impl Args {
     /// Opens the network, on the runtime of `kernel`, in which this must be called.
     pub(crate) fn open(&self, kernel: KernelHost) -> Result<Opened, Error> {
         let net = self.net.clone().unwrap_or_default();
-        if net == Net::Kernel {
-            return match self.addresses.is_empty() && self.gateways.is_empty() {
-                true => Ok(Opened::Kernel(kernel)),
-                false => Err(Error::NotOurs),
-            };
-        }
-        if self.addresses.is_empty() {
-            return Err(Error::NoAddress(net));
-        }
-        let device = device(&net, &kernel)?;
+        let device = match &net {
+            Net::Kernel if self.addresses.is_empty() && self.gateways.is_empty() => {
+                return Ok(Opened::Kernel(kernel));
+            }
+            Net::Kernel => return Err(Error::NotOurs),
+            _ if self.addresses.is_empty() => return Err(Error::NoAddress(net)),
+            Net::Tap(name) => tap(name, &kernel)?,
+            Net::Tun(name) => tun(name)?,
+        };
         let host = OwnHost::new(kernel, StackConfig::default(), Tracer::OFF);
         let interface = host.attach(&net.to_string(), device)?;
         host.with_stack(|stack, now, _| {
@@ -133,23 +132,27 @@ impl Args {
 }
 
 #[cfg(target_os = "linux")]
-fn device(net: &Net, kernel: &KernelHost) -> Result<Box<dyn Device>, Error> {
-    Ok(match net {
-        Net::Tun(name) => Box::new(stack::device::Tun::open(name)?),
-        Net::Kernel | Net::Tap(_) => {
-            let mut mac = [0; 6];
-            kernel.random("mac address").fill(&mut mac);
-            // Locally administered, of one station (IEEE 802, clause 8).
-            mac[0] = mac[0] & !1 | 2;
-            let Net::Tap(name) = net else { return Err(Error::NotOurs) };
-            Box::new(stack::device::Tap::open(name, MacAddress(mac))?)
-        }
-    })
+fn tap(name: &str, kernel: &KernelHost) -> Result<Box<dyn Device>, Error> {
+    let mut mac = [0; 6];
+    kernel.random("mac address").fill(&mut mac);
+    // Locally administered, of one station (IEEE 802, clause 8).
+    mac[0] = mac[0] & !1 | 2;
+    Ok(Box::new(stack::device::Tap::open(name, MacAddress(mac))?))
+}
+
+#[cfg(target_os = "linux")]
+fn tun(name: &str) -> Result<Box<dyn Device>, Error> {
+    Ok(Box::new(stack::device::Tun::open(name)?))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn device(net: &Net, _kernel: &KernelHost) -> Result<Box<dyn Device>, Error> {
-    Err(Error::System(net.clone()))
+fn tap(name: &str, _kernel: &KernelHost) -> Result<Box<dyn Device>, Error> {
+    Err(Error::System(Net::Tap(name.into())))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn tun(name: &str) -> Result<Box<dyn Device>, Error> {
+    Err(Error::System(Net::Tun(name.into())))
 }
 
 /// An address with the bits of its prefix.
