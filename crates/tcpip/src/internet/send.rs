@@ -10,7 +10,7 @@ use wire::icmpv4::{self, Echo};
 use wire::{EtherType, MacAddress, Protocol, ethernet, icmpv6, ipv4, ipv6};
 
 use super::routing::Hop;
-use super::{Internet, Layer, Looped, Path, SendError, Sending};
+use super::{ConfigError, Internet, Layer, Looped, Path, SendError, Sending};
 use crate::link::{Medium, Waiting};
 use crate::{Descending, InterfaceId, Transmit};
 
@@ -89,6 +89,23 @@ impl Internet for Below<'_> {
             .tracer
             .emit(now.as_nanos(), || Traced::Decision(trace::Decision::PathMtu { destination, mtu }));
         mtu
+    }
+
+    fn join(
+        &mut self,
+        now: Instant,
+        on: Option<InterfaceId>,
+        group: IpAddr,
+    ) -> Result<InterfaceId, ConfigError> {
+        let on = match on {
+            Some(on) => on,
+            None => self.layer.hop(group, None).map_err(|_| ConfigError::NoInterface)?.interface,
+        };
+        self.layer.join(now, on, group, self.out).map(|()| on)
+    }
+
+    fn leave(&mut self, now: Instant, on: InterfaceId, group: IpAddr) {
+        self.layer.leave(now, on, group, self.out);
     }
 }
 
@@ -216,7 +233,12 @@ impl Layer {
             }
             return self.send_fragments(now, sending, &hop, mtu, packet, out);
         }
+        let heard_here = self.interface(hop.interface).is_some_and(|one| one.has_joined(sending.destination));
         self.put_header(sending, packet, false)?;
+        if heard_here {
+            // A group that was joined here hears what is sent to it from here (RFC 1112 section 6.1).
+            let _ = self.put_looped(hop.interface, packet);
+        }
         self.told(now, hop.interface, sending, len, Fate::Accepted);
         self.counters.packets_sent += 1;
         self.output(now, &hop, packet, false, out);

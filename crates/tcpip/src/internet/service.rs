@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use host::Instant;
 use wire::Protocol;
 
+use super::ConfigError;
 use crate::{Descending, InterfaceId};
 
 /// The internet layer as the transport layer sees it.
@@ -36,6 +37,22 @@ pub trait Internet {
     /// Lowers the path MTU to `destination` after the transport layer found the router's word to fit a live flow
     /// (RFC 1191, RFC 8201, RFC 5927). Returns the path MTU as it is now, in bytes with the IP header.
     fn packet_too_big(&mut self, now: Instant, destination: IpAddr, mtu: u16) -> u16;
+
+    /// Listens to `group` on an interface, by default the one that leads there. Says which; that one is to be
+    /// [left](Self::leave) as often as it was joined.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::WrongKind`] when it is no group, [`ConfigError::NoInterface`], [`ConfigError::TooMany`].
+    fn join(
+        &mut self,
+        now: Instant,
+        on: Option<InterfaceId>,
+        group: IpAddr,
+    ) -> Result<InterfaceId, ConfigError>;
+
+    /// Listens to `group` on an interface no longer, once it has been left as often as joined.
+    fn leave(&mut self, now: Instant, on: InterfaceId, group: IpAddr);
 }
 
 /// How to get to a destination.

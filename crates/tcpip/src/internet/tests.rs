@@ -205,6 +205,41 @@ fn what_goes_to_ourselves_stays_here() {
 }
 
 #[test]
+fn a_group_is_heard_while_it_is_joined_by_ourselves_too() {
+    for (group, own, other) in
+        [("224.0.0.99", "10.0.0.1", "10.0.0.2"), ("ff02::99", "2001:db8::1", "2001:db8::2")]
+    {
+        let (mut hosts, mut wires) = ([host(0), host(1)], [Wire::default(), Wire::default()]);
+        let mut send = |hosts: &mut [Layer; 2], from: usize| {
+            let sending = datagram(ip([own, other][from]), ip(group));
+            let mut packet = Descending::new([b"01234567", b"89"]);
+            hosts[from].with(&mut wires[from]).send(at(1), &sending, &mut packet).unwrap();
+            let heard = run(at(1), hosts, &mut wires);
+            let mut looped = 0;
+            while let Some(mut packet) = hosts[0].poll_loopback() {
+                let received = up(hosts[0].receive_looped(at(1), &mut packet, &mut wires[0]));
+                assert_eq!(received, Some(Up::Deliver(ip(own), b"0123456789".to_vec(), true)));
+                looped += 1;
+            }
+            (heard[0].len(), looped)
+        };
+        let mut aside = Wire::default();
+        assert_eq!(send(&mut hosts, 1), (0, 0));
+        for _ in 0..2 {
+            assert_eq!(hosts[0].with(&mut aside).join(at(1), None, ip(group)), Ok(ID));
+        }
+        assert_eq!(aside.0.len(), 1, "reported once");
+        assert_eq!((send(&mut hosts, 1), send(&mut hosts, 0)), ((1, 0), (0, 1)));
+        hosts[0].with(&mut aside).leave(at(1), ID, ip(group));
+        assert_eq!(send(&mut hosts, 1), (1, 0), "joined twice");
+        hosts[0].with(&mut aside).leave(at(1), ID, ip(group));
+        assert_eq!((send(&mut hosts, 1), aside.0.len()), ((0, 0), 2));
+    }
+    let wrong = host(0).with(&mut Wire::default()).join(at(1), None, ip("10.0.0.2"));
+    assert_eq!(wrong, Err(ConfigError::WrongKind));
+}
+
+#[test]
 fn duplicate_addresses_are_found() {
     for address in ["10.0.0.2", "fe80::2"] {
         let mut asking = layer(0, Config { detect_duplicates: true, ..Config::default() });

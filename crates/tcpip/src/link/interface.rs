@@ -129,6 +129,11 @@ impl Interface {
                     })
             }
         };
-        always || self.groups.iter().any(|(joined, _)| *joined == group)
+        always || self.has_joined(group)
+    }
+
+    /// Whether somebody here asked for `group`.
+    pub(crate) fn has_joined(&self, group: IpAddr) -> bool {
+        self.groups.iter().any(|(joined, _)| *joined == group)
     }
 }

@@ -46,6 +46,17 @@ impl Internet for Below {
         self.path_mtu = Some(mtu);
         mtu
     }
+
+    fn join(
+        &mut self,
+        _: Instant,
+        on: Option<InterfaceId>,
+        _: IpAddr,
+    ) -> Result<InterfaceId, crate::internet::ConfigError> {
+        Ok(on.unwrap_or(InterfaceId(0)))
+    }
+
+    fn leave(&mut self, _: Instant, _: InterfaceId, _: IpAddr) {}
 }
 
 /// Both hosts and the way between them.
