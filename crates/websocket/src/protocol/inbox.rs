@@ -44,6 +44,16 @@ struct Frame {
     left: u64,
 }
 
+impl Frame {
+    /// Unmasks what begins `at` bytes into the payload.
+    #[inline]
+    fn unmask(&self, at: u64, chunk: &mut [u8]) {
+        if let Some(mask) = self.mask {
+            mask::apply(mask, at, chunk);
+        }
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Incoming {
     kind: Kind,
@@ -124,16 +134,15 @@ impl Inbox {
             }
             let (chunk, rest) = bytes.split_at_mut(take);
             bytes = rest;
-            if let Some(key) = frame.mask {
-                mask::apply(key, frame.len - frame.left, chunk);
-            }
+            let at = frame.len - frame.left;
             frame.left -= take as u64;
             if frame.opcode.is_control() {
+                frame.unmask(at, chunk);
                 if let Some(closed) = self.control(frame, chunk, around)? {
                     return Ok(Progress::Closed(closed));
                 }
             } else {
-                self.data(frame, chunk, around)?;
+                self.data(frame, at, chunk, around)?;
             }
             if frame.left > 0 {
                 self.frame = Some(frame);
@@ -244,7 +253,8 @@ impl Inbox {
     fn data<H: Handler>(
         &mut self,
         frame: Frame,
-        chunk: &[u8],
+        at: u64,
+        chunk: &mut [u8],
         around: &mut Surroundings<'_, H>,
     ) -> Result<(), Fault> {
         let Some(message) = self.message else { return Err(Fault::NothingToContinue) };
@@ -258,11 +268,17 @@ impl Inbox {
             return Ok(());
         }
         if message.compressed {
+            frame.unmask(at, chunk);
             return self.compressed(message.kind, chunk, is_last, around);
         }
         let in_one_piece = is_last && self.assembled.is_empty();
-        if message.kind == Kind::Text {
-            self.check_text(chunk, is_last)?;
+        match (message.kind, frame.mask) {
+            (Kind::Text, Some(mask)) => {
+                self.utf8.unmask(mask, at, chunk).map_err(|_| Fault::InvalidUtf8)?;
+                self.check_end(is_last)?;
+            }
+            (Kind::Text, None) => self.check_text(chunk, is_last)?,
+            (Kind::Binary, _) => frame.unmask(at, chunk),
         }
         if in_one_piece {
             around.handler.message(message.kind, chunk, around.outbox);
@@ -309,6 +325,10 @@ impl Inbox {
 
     fn check_text(&mut self, piece: &[u8], is_last: bool) -> Result<(), Fault> {
         self.utf8.push(piece).map_err(|_| Fault::InvalidUtf8)?;
+        self.check_end(is_last)
+    }
+
+    fn check_end(&self, is_last: bool) -> Result<(), Fault> {
         if is_last && !self.utf8.is_complete() {
             return Err(Fault::InvalidUtf8);
         }

@@ -13,6 +13,7 @@ mod inbox;
 mod mask;
 mod outbox;
 mod queue;
+mod simd;
 mod utf8;
 
 use std::io::{self, IoSlice};
