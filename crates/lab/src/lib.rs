@@ -94,11 +94,16 @@ mod random;
 mod state;
 mod timer;
 mod transcript;
+pub mod units;
 
 pub use faults::Crash;
 pub use lab::{Config, Lab, Machine};
-pub use link::{Chance, Impairments, Link, LinkEnd, Lost, Way};
+pub use link::{
+    Cable, Counters, Direction, Discipline, Displaced, Distribution, Duplex, Framing, Impairments, Jitter,
+    Link, LinkEnd, Loss, Lost, Reordering, Schedule, Way,
+};
 pub use machine::LabHost;
 pub use network::{LabConnection, LabDatagrams, LabListener};
 pub use timer::LabTimer;
 pub use transcript::{Entry, Event, Transcript};
+pub use units::Chance;

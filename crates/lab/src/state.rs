@@ -7,7 +7,7 @@ use host::Instant;
 
 use crate::executor::Tasks;
 use crate::lab::Config;
-use crate::link::{Segments, Travel};
+use crate::link::{CableId, Segments};
 use crate::network::{Net, Packet};
 use crate::queue::Queue;
 use crate::random::Streams;
@@ -39,8 +39,8 @@ pub(crate) enum Happening {
     Wake(Waker),
     /// Something arrives.
     Arrive(Packet),
-    /// A frame comes to the end of a cable.
-    Travel(Travel),
+    /// Something happens on a cable.
+    Travel(CableId),
     /// Blocking work of a machine, in one of its lives, is over.
     Finish { machine: usize, life: u64, work: Box<dyn FnOnce() + Send> },
 }
@@ -83,8 +83,8 @@ impl Shared {
                     state.arrive(packet);
                     Some(None)
                 }
-                Happening::Travel(travel) => {
-                    state.travel(travel);
+                Happening::Travel(cable) => {
+                    state.travel(cable);
                     Some(None)
                 }
                 other => Some(Some(other)),

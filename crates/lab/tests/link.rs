@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::time::Duration;
 
-use lab::{Chance, Event, Impairments, Lab, LinkEnd, Machine, Way};
+use lab::{Chance, Event, Impairments, Jitter, Lab, LinkEnd, Machine, Reordering, Way};
 use stack::Device;
 use tcpip::Descending;
 use wire::MacAddress;
@@ -57,10 +57,10 @@ fn pour(seed: u64) -> (Vec<String>, [u8; 32]) {
     let link = lab.link("lan", 1_500);
     let everything = Impairments {
         delay: Duration::from_millis(10),
-        jitter: Duration::from_millis(3),
-        loss: Chance::percent(2),
+        jitter: Jitter::uniform(Duration::from_millis(3)),
+        loss: Chance::percent(2).into(),
         duplication: Chance::percent(1),
-        reordering: Chance::percent(1),
+        reordering: Reordering::held(Chance::percent(1), Duration::from_millis(10)),
         corruption: Chance::percent(1),
         ..Impairments::default()
     };

@@ -1,15 +1,36 @@
 //! Links between simulated machines that carry packets: Ethernet segments in virtual time.
 
+mod cable;
+mod corruption;
+mod counters;
 mod device;
-mod impair;
+mod direction;
+mod distribution;
+mod impairments;
+mod jitter;
+mod loss;
+mod path;
+mod queue;
+mod reordering;
+mod schedule;
 mod segment;
 
 use std::fmt;
 use std::sync::Arc;
 
+use host::Instant;
+
+pub use cable::{Cable, Duplex};
+pub use counters::Counters;
 pub use device::LinkEnd;
-pub use impair::{Chance, Impairments, Lost};
-pub(crate) use segment::{Segments, Travel};
+pub use direction::Direction;
+pub use impairments::{Framing, Impairments, Lost};
+pub use jitter::{Distribution, Jitter};
+pub use loss::Loss;
+pub use queue::Discipline;
+pub use reordering::{Displaced, Reordering};
+pub use schedule::Schedule;
+pub(crate) use segment::{CableId, Segments};
 
 use crate::lab::{Lab, Machine};
 use crate::state::Shared;
@@ -50,27 +71,26 @@ impl Link {
 
     /// Does this to what `machine` sends ([`Way::Out`]) or receives ([`Way::In`]) on this link, from now on.
     pub fn impair(&self, machine: &Machine, way: Way, impairments: Impairments) {
-        self.shared.with(|state| {
-            state.segments.each(self.segment, machine.number(), way, |direction| {
-                direction.impairments = impairments.clone();
-            });
-        });
+        self.each(machine, |cable, now| cable.set(way, now, impairments.clone()));
     }
 
     /// Cuts one direction of the cable of `machine`: frames are lost.
     pub fn cut(&self, machine: &Machine, way: Way) {
-        self.set_cut(machine, way, true);
+        self.each(machine, |cable, _| cable.cut(way, true));
     }
 
     /// Takes a cut back.
     pub fn heal(&self, machine: &Machine, way: Way) {
-        self.set_cut(machine, way, false);
+        self.each(machine, |cable, _| cable.cut(way, false));
     }
 
-    fn set_cut(&self, machine: &Machine, way: Way, cut: bool) {
-        self.shared.with(|state| {
-            state.segments.each(self.segment, machine.number(), way, |direction| direction.cut = cut);
-        });
+    /// What became of the frames that `machine` sent or should have received on this link, by all its plugs together.
+    pub fn counters(&self, machine: &Machine, way: Way) -> Counters {
+        self.shared.with(|state| state.segments.counters(self.segment, machine.number(), way))
+    }
+
+    fn each(&self, machine: &Machine, change: impl Fn(&mut Cable, Instant)) {
+        self.shared.with(|state| state.each_cable(self.segment, machine.number(), change));
     }
 }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::Bytes;
+use host::Instant;
 use wire::MacAddress;
 
-use super::Way;
-use super::impair::{Direction, Lost};
+use super::{Cable, Counters, Direction, Duplex, Impairments, Lost, Way};
+use crate::queue::Moment;
 use crate::state::{Happening, State};
 use crate::transcript::{Event, short_hash};
 
@@ -30,18 +31,18 @@ struct Segment {
 struct Port {
     machine: usize,
     plugged: bool,
-    out: Direction,
-    back: Direction,
+    cable: Cable,
+    /// The event at which something happens on the cable next; never later than that.
+    alarm: Option<Moment>,
     ring: VecDeque<Bytes>,
     driver: Option<Waker>,
 }
 
-/// A frame on its way: along a port's cable to the switch, or along it to the end.
-pub(crate) struct Travel {
+/// A port's cable, as an event names it.
+#[derive(Clone, Copy)]
+pub(crate) struct CableId {
     segment: usize,
     port: usize,
-    way: Way,
-    frame: Bytes,
 }
 
 impl Segments {
@@ -51,11 +52,9 @@ impl Segments {
         self.0.len() - 1
     }
 
-    /// Changes a direction of every cable of `machine`.
-    pub(super) fn each(&mut self, segment: usize, machine: usize, way: Way, change: impl Fn(&mut Direction)) {
-        for port in self.0[segment].ports.iter_mut().filter(|port| port.machine == machine) {
-            change(port.direction(way));
-        }
+    pub(super) fn counters(&self, segment: usize, machine: usize, way: Way) -> Counters {
+        let ports = self.0[segment].ports.iter().filter(|port| port.machine == machine);
+        ports.map(|port| port.cable.counters(way)).fold(Counters::default(), Counters::and)
     }
 
     pub(super) fn mtu(&self, segment: usize) -> u16 {
@@ -84,15 +83,6 @@ impl Segments {
     }
 }
 
-impl Port {
-    fn direction(&mut self, way: Way) -> &mut Direction {
-        match way {
-            Way::Out => &mut self.out,
-            Way::In => &mut self.back,
-        }
-    }
-}
-
 impl State {
     /// Plugs `machine` in at a new port, with an address of its own. What its earlier ports were told holds no more.
     pub(super) fn plug(&mut self, segment: usize, machine: usize) -> (usize, MacAddress) {
@@ -103,37 +93,67 @@ impl State {
         stream(format!("link {name}: address")).fill(&mut mac);
         // Locally administered, of one station (IEEE 802, clause 8).
         mac[0] = mac[0] & !1 | 2;
-        let out = Direction::new(|purpose| stream(format!("link {name} out: {purpose}")));
-        let back = Direction::new(|purpose| stream(format!("link {name} in: {purpose}")));
+        let mut direction = |way: &str| {
+            Direction::new(Impairments::default(), |purpose| stream(format!("link {name} {way}: {purpose}")))
+        };
+        let cable = Cable::new(Duplex::Full, direction("out"), direction("in"));
         let ports = &mut self.segments.0[segment].ports;
-        ports.push(Port { machine, plugged: true, out, back, ring: VecDeque::new(), driver: None });
+        ports.push(Port { machine, plugged: true, cable, alarm: None, ring: VecDeque::new(), driver: None });
         (ports.len() - 1, MacAddress(mac))
+    }
+
+    /// Changes every cable of `machine`.
+    pub(super) fn each_cable(
+        &mut self,
+        segment: usize,
+        machine: usize,
+        change: impl Fn(&mut Cable, Instant),
+    ) {
+        for port in 0..self.segments.0[segment].ports.len() {
+            if self.segments.0[segment].ports[port].machine == machine {
+                change(&mut self.segments.0[segment].ports[port].cable, self.now);
+                self.settle(CableId { segment, port });
+            }
+        }
     }
 
     /// Starts a frame along the cable of a port.
     pub(super) fn start(&mut self, segment: usize, port: usize, way: Way, frame: Bytes) {
         let now = self.now;
-        let direction = self.segments.0[segment].ports[port].direction(way);
-        let mut bytes = Vec::from(frame);
-        match direction.travel(now, &mut bytes) {
-            Ok(arrival) => {
-                let frame = Bytes::from(bytes);
-                for at in std::iter::once(arrival.at).chain(arrival.again) {
-                    let travel = Travel { segment, port, way, frame: frame.clone() };
-                    self.queue.schedule(at, Happening::Travel(travel));
-                }
-            }
-            Err(lost) => self.tell_lost(segment, port, way, &bytes, lost),
-        }
+        self.segments.0[segment].ports[port].cable.offer(way, now, frame);
+        self.settle(CableId { segment, port });
     }
 
-    /// A frame has come to the end of a cable.
-    pub(crate) fn travel(&mut self, travel: Travel) {
-        let Travel { segment, port, way, frame } = travel;
-        match way {
-            Way::Out => self.switch(segment, port, frame),
-            Way::In => self.deliver(segment, port, frame),
+    /// Something happens on a cable.
+    pub(crate) fn travel(&mut self, id: CableId) {
+        let CableId { segment, port } = id;
+        let now = self.now;
+        self.segments.0[segment].ports[port].alarm = None;
+        while let Some(frame) = self.segments.0[segment].ports[port].cable.poll_arrival(Way::Out, now) {
+            self.switch(segment, port, frame);
         }
+        while let Some(frame) = self.segments.0[segment].ports[port].cable.poll_arrival(Way::In, now) {
+            self.deliver(segment, port, frame);
+        }
+        self.settle(id);
+    }
+
+    /// Tells what was lost on a cable, and sees to it that its next event is in the queue.
+    fn settle(&mut self, CableId { segment, port }: CableId) {
+        for way in [Way::Out, Way::In] {
+            while let Some((frame, why)) = self.segments.0[segment].ports[port].cable.poll_lost(way) {
+                self.tell_lost(segment, port, way, &frame, why);
+            }
+        }
+        let Port { cable, alarm, .. } = &mut self.segments.0[segment].ports[port];
+        let Some(next) = cable.poll_timeout() else { return };
+        if alarm.is_some_and(|alarm| alarm.at <= next) {
+            return;
+        }
+        if let Some(later) = alarm.take() {
+            self.queue.cancel(later);
+        }
+        *alarm = Some(self.queue.schedule(next, Happening::Travel(CableId { segment, port })));
     }
 
     /// The switch sends a frame on: to the port behind which its station was seen, else to all others.
