@@ -11,6 +11,7 @@ pub mod recovery;
 mod assembler;
 mod buffer;
 mod connection;
+mod deadlines;
 mod face;
 mod input;
 mod output;
