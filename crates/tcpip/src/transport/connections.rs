@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use host::{Instant, Random};
 
+use super::budget::{Budget, HALF_OPEN, Share};
 use super::secrets::Key;
 use super::tcp::{Changes, Connection};
 use super::{Flow, ListenerId};
@@ -30,6 +31,27 @@ pub(super) struct Slot {
     pub(super) dirty: bool,
     /// Of which changes an event waits to be fetched.
     pub(super) told: Changes,
+    /// Bytes of memory that are counted for it.
+    pub(super) held: usize,
+    /// Where it waits for memory.
+    pub(super) starved: Option<usize>,
+}
+
+impl Slot {
+    /// Counts what the connection holds, and tells it what it may.
+    pub(super) fn account(&mut self, budget: &mut Budget) {
+        let half_open = if self.parent.is_some() { HALF_OPEN } else { 0 };
+        let held = self.connection.memory() + half_open;
+        budget.change(std::mem::replace(&mut self.held, held), held);
+        self.lend(budget);
+    }
+
+    /// Tells the connection what it may hold now.
+    pub(super) fn lend(&mut self, budget: &Budget) {
+        let Share { bytes, scarce } = budget.share(self.held);
+        let half_open = self.held - self.connection.memory().min(self.held);
+        self.connection.set_share(Share { bytes: bytes - half_open, scarce });
+    }
 }
 
 #[derive(Debug)]
@@ -70,6 +92,8 @@ impl Connections {
             armed: None,
             dirty: false,
             told: Changes::default(),
+            held: 0,
+            starved: None,
         });
         let place = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place { generation: 0, slot: None });

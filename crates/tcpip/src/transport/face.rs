@@ -18,6 +18,10 @@ pub struct Config {
     pub sockets: usize,
     /// Bytes that may wait in one datagram socket.
     pub datagram_bytes: usize,
+    /// Bytes that the buffers of all sockets may hold together. When half of it is taken, windows grow no more, and
+    /// connections begin with small ones; when it is used up, what comes is dropped, out of order first, and writers
+    /// wait. So many connections as have 4 KiB each in a quarter of it always get on.
+    pub memory: usize,
 }
 
 impl Default for Config {
@@ -28,6 +32,7 @@ impl Default for Config {
             resets_per_second: 1000,
             sockets: 4096,
             datagram_bytes: 256 * 1024,
+            memory: 256 << 20,
         }
     }
 }
@@ -96,6 +101,19 @@ pub enum SocketError {
     Send(#[from] SendError),
 }
 
+/// What the buffers of all sockets hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// In bytes.
+    pub held: usize,
+    /// At most, in bytes: [`Config::memory`].
+    pub limit: usize,
+    /// More than half of it is taken.
+    pub scarce: bool,
+    /// Connections that wait for more.
+    pub starved: usize,
+}
+
 /// Numbers since the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -125,4 +143,10 @@ pub struct Counters {
     pub datagrams_out: u64,
     /// Datagrams that there was no room for.
     pub datagrams_dropped: u64,
+    /// Segments out of order that there was no memory for.
+    pub disorder_dropped: u64,
+    /// Segments in order that there was no memory for, in whole or in part.
+    pub segments_dropped: u64,
+    /// How often a connection began to wait for memory.
+    pub starved: u64,
 }

@@ -119,8 +119,7 @@ impl Transport {
         let slot = self.connections.get_mut(id).filter(|slot| slot.released)?;
         match slot.connection.time_wait()?.receive(now, header) {
             Answer::Reopen(after) => {
-                self.timers.disarm(id, &mut slot.armed);
-                self.connections.remove(id);
+                self.remove(id);
                 Some(after)
             }
             Answer::Nothing | Answer::Send(_) => None,
@@ -147,7 +146,7 @@ impl Transport {
             return Verdict::Taken;
         };
         let Some(listener) = self.listeners.get_mut(id) else { return Verdict::Dropped(Drop::Unwanted) };
-        if !listener.has_room() {
+        if !listener.has_room() || self.budget.is_scarce() {
             return self.answer_with_cookie(now, flow, id, header, below);
         }
         let settings = listener.settings;
@@ -262,7 +261,7 @@ impl Transport {
         };
         let to = SocketAddr::new(delivery.destination, header.destination_port);
         let from = SocketAddr::new(delivery.source, header.source_port);
-        match self.sockets.receive(to, from, payload) {
+        match self.sockets.receive(to, from, payload, &mut self.budget) {
             Received::Nobody if delivery.to_many => Verdict::Dropped(Drop::Unwanted),
             Received::Nobody => Verdict::NoPort,
             Received::Full => {

@@ -4,6 +4,7 @@
 //! it, so that it knows what has to be sent and when to look again. Nothing is scanned: a segment finds its connection by
 //! a hash, a deadline by a sorted set, what is to be sent by a queue.
 
+mod budget;
 mod connections;
 mod cookies;
 mod face;
@@ -18,12 +19,13 @@ mod tests;
 mod timers;
 mod udp;
 
+pub use budget::Share;
 pub use connections::ConnectionId;
-pub use face::{Config, Counters, Event, Flow, SocketError, Verdict};
+pub use face::{Config, Counters, Event, Flow, Memory, SocketError, Verdict};
 pub use listeners::ListenerId;
 pub use udp::UdpId;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 
@@ -31,6 +33,7 @@ use host::{Instant, Random};
 use trace::Tracer;
 
 use crate::internet::Internet;
+use budget::{Budget, FLOOR, HALF_OPEN, MEAL};
 use connections::Connections;
 use cookies::Cookies;
 use listeners::Listeners;
@@ -53,6 +56,9 @@ pub struct Transport {
     timers: Timers<ConnectionId>,
     /// Connections that may have something to send.
     dirty: VecDeque<ConnectionId>,
+    budget: Budget,
+    /// Connections that wait for memory, who holds least first.
+    starved: BTreeSet<(usize, ConnectionId)>,
     events: VecDeque<Event>,
     resets: output::Allowance,
     counters: Counters,
@@ -70,6 +76,8 @@ impl Transport {
             secrets: Secrets::new(&mut random),
             timers: Timers::new(),
             dirty: VecDeque::new(),
+            budget: Budget::new(config.memory),
+            starved: BTreeSet::new(),
             events: VecDeque::new(),
             resets: output::Allowance::new(config.resets_per_second),
             counters: Counters::default(),
@@ -163,7 +171,7 @@ impl Transport {
 
     /// A connection, for the application to act on. What comes of that is looked at when the guard is dropped.
     pub fn connection(&mut self, id: ConnectionId) -> Option<ConnectionMut<'_>> {
-        self.connections.get(id)?;
+        self.connections.get_mut(id)?.lend(&self.budget);
         Some(ConnectionMut { transport: self, id })
     }
 
@@ -186,6 +194,7 @@ impl Transport {
         while let Some(id) = self.timers.due(now) {
             let Some(slot) = self.connections.get_mut(id) else { continue };
             slot.armed = None;
+            slot.lend(&self.budget);
             if slot.connection.poll_timeout().is_some_and(|at| at <= now) {
                 slot.connection.handle_timeout(now);
             }
@@ -216,6 +225,16 @@ impl Transport {
         Some(event)
     }
 
+    /// What the buffers of all sockets hold.
+    pub fn memory(&self) -> Memory {
+        Memory {
+            held: self.budget.held(),
+            limit: self.config.memory,
+            scarce: self.budget.is_scarce(),
+            starved: self.starved.len(),
+        }
+    }
+
     /// Numbers since the beginning.
     pub fn counters(&self) -> &Counters {
         &self.counters
@@ -237,6 +256,7 @@ impl Transport {
             timestamp_offset: self.secrets.timestamp_offset(&flow),
             max_segment_size: mtu.saturating_sub(headers),
             path_mtu: mtu,
+            first_window: if self.budget.is_scarce() { SMALL_WINDOW } else { u16::MAX },
             tracer: self.tracer.clone(),
         }
     }
@@ -248,7 +268,8 @@ impl Transport {
         connection: Connection,
         parent: Option<ListenerId>,
     ) -> Option<ConnectionId> {
-        if self.connections.len() >= self.config.connections {
+        let memory = self.budget.room(0) >= HALF_OPEN;
+        if self.connections.len() >= self.config.connections || !memory {
             self.counters.refused += 1;
             return None;
         }
@@ -259,6 +280,7 @@ impl Transport {
 
     /// Looks at a connection after something was done to it: what it has to send, when to look again, whom to tell.
     fn settle(&mut self, id: ConnectionId) {
+        self.account(id);
         let Some(slot) = self.connections.get_mut(id) else { return };
         let changes = slot.connection.take_changes();
         let parent = slot.parent;
@@ -287,14 +309,65 @@ impl Transport {
         }
     }
 
+    /// Counts what a connection holds after something was done to it. One that memory keeps from going on waits until
+    /// there is some; one that waited is told.
+    fn account(&mut self, id: ConnectionId) {
+        let Some(slot) = self.connections.get_mut(id) else { return };
+        slot.account(&mut self.budget);
+        let shortage = slot.connection.take_shortage();
+        self.counters.segments_dropped += u64::from(shortage.in_order);
+        self.counters.disorder_dropped += u64::from(shortage.out_of_order);
+        let starved = slot.connection.is_starved().then_some(slot.held);
+        let waited = std::mem::replace(&mut slot.starved, starved);
+        if waited == starved {
+            return;
+        }
+        if let Some(held) = waited {
+            self.starved.remove(&(held, id));
+        }
+        match starved {
+            Some(held) => {
+                self.starved.insert((held, id));
+                self.counters.starved += u64::from(waited.is_none());
+            }
+            None => slot.connection.feed(),
+        }
+    }
+
+    /// Tells those who wait for memory, who holds least first, as long as there is some.
+    fn feed(&mut self) {
+        while let Some(&(held, id)) = self.starved.first()
+            && self.budget.room(held) >= MEAL
+        {
+            self.starved.remove(&(held, id));
+            if let Some(slot) = self.connections.get_mut(id) {
+                slot.starved = None;
+                slot.lend(&self.budget);
+                slot.connection.feed();
+                self.settle(id);
+            }
+        }
+    }
+
+    /// Takes a connection out.
+    fn remove(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.connections.get_mut(id) {
+            self.timers.disarm(id, &mut slot.armed);
+            self.budget.change(slot.held, 0);
+            if let Some(held) = slot.starved {
+                self.starved.remove(&(held, id));
+            }
+            self.connections.remove(id);
+        }
+    }
+
     /// Forgets a connection that is over and that nobody holds.
     fn forget_if_over(&mut self, id: ConnectionId) {
         if let Some(slot) = self.connections.get_mut(id)
             && slot.released
             && slot.connection.is_finished()
         {
-            self.timers.disarm(id, &mut slot.armed);
-            self.connections.remove(id);
+            self.remove(id);
         }
     }
 
@@ -310,6 +383,9 @@ impl Transport {
         }
     }
 }
+
+/// The window that a connection begins with when memory is scarce, in bytes.
+const SMALL_WINDOW: u16 = FLOOR as u16;
 
 /// A connection that the application acts on.
 #[derive(Debug)]

@@ -19,7 +19,9 @@ impl Transport {
     /// Sends what connections have to send, in turns, until nothing is left or the devices have no room.
     pub fn transmit(&mut self, now: Instant, below: &mut dyn Internet) {
         let mut blocked = Vec::new();
-        while let Some(id) = self.dirty.pop_front() {
+        loop {
+            self.feed();
+            let Some(id) = self.dirty.pop_front() else { break };
             let Some(slot) = self.connections.get_mut(id) else { continue };
             let remote = slot.flow.remote.ip();
             if !below.has_room(remote) {
@@ -27,6 +29,7 @@ impl Transport {
                 continue;
             }
             slot.dirty = false;
+            slot.lend(&self.budget);
             let mut more = false;
             for sent in 0..=SEGMENTS_PER_TURN {
                 if sent == SEGMENTS_PER_TURN || !below.has_room(remote) {
@@ -48,6 +51,7 @@ impl Transport {
                 self.dirty.push_back(id);
             }
             self.timers.arm(id, &mut slot.armed, slot.connection.poll_timeout());
+            self.account(id);
             if !more {
                 self.forget_if_over(id);
             }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Flow;
+use super::budget::Budget;
 use super::{SocketError, Transport, with_port};
 use crate::internet::Problem;
 
@@ -79,6 +80,7 @@ impl Transport {
     pub fn udp_receive(&mut self, id: UdpId, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
         let socket = self.sockets.sockets.get_mut(&id)?;
         let Datagram { from, payload } = socket.received.pop_front()?;
+        self.budget.change(socket.bytes, socket.bytes - payload.len() - OVERHEAD);
         socket.bytes -= payload.len() + OVERHEAD;
         let len = payload.len().min(buffer.len());
         buffer[..len].copy_from_slice(&payload[..len]);
@@ -87,6 +89,8 @@ impl Transport {
 
     /// Closes a datagram socket. What waited there is gone.
     pub fn close_udp(&mut self, id: UdpId) {
+        let bytes = self.sockets.sockets.get(&id).map_or(0, |socket| socket.bytes);
+        self.budget.change(bytes, 0);
         self.sockets.remove(id);
     }
 }
@@ -124,14 +128,22 @@ impl Sockets {
         self.addresses.get(&local).or_else(|| self.addresses.get(&any)).copied()
     }
 
-    pub(super) fn receive(&mut self, to: SocketAddr, from: SocketAddr, payload: &[u8]) -> Received {
+    pub(super) fn receive(
+        &mut self,
+        to: SocketAddr,
+        from: SocketAddr,
+        payload: &[u8],
+        budget: &mut Budget,
+    ) -> Received {
         let Some(id) = self.find(to) else { return Received::Nobody };
         let Some(socket) = self.sockets.get_mut(&id) else { return Received::Nobody };
         let cost = payload.len() + OVERHEAD;
         // An empty queue takes any datagram.
-        if !socket.received.is_empty() && socket.bytes + cost > socket.limit {
+        let full = !socket.received.is_empty() && socket.bytes + cost > socket.limit;
+        if full || cost > budget.room(socket.bytes) {
             return Received::Full;
         }
+        budget.change(socket.bytes, socket.bytes + cost);
         socket.bytes += cost;
         socket.received.push_back(Datagram { from, payload: payload.into() });
         Received::Taken { id, tell: !std::mem::replace(&mut socket.told, true) }

@@ -55,7 +55,11 @@ impl Assembler {
     /// Everything before `next` arrived: where the bytes without a gap end now.
     pub(super) fn advance(&mut self, next: SeqNumber) -> SeqNumber {
         let joined = self.ranges.partition_point(|range| !range.start.is_after(next));
-        self.ranges.drain(..joined).fold(next, |next, range| next.later(range.end))
+        let next = self.ranges.drain(..joined).fold(next, |next, range| next.later(range.end));
+        if self.ranges.is_empty() {
+            self.ranges = Vec::new();
+        }
+        next
     }
 
     /// What SACK tells: the range that changed last comes first (RFC 2018 section 4).

@@ -19,27 +19,34 @@ impl Ring {
         self.bytes.capacity()
     }
 
-    /// Adds bytes to the end.
-    pub(super) fn extend(&mut self, bytes: &[u8]) {
-        self.bytes.extend(bytes);
+    /// How many bytes it can hold when it may take `room` bytes of memory more.
+    pub(super) fn holds(&self, room: usize) -> usize {
+        self.memory().saturating_add(room)
     }
 
-    /// Adds what fits until the ring holds `limit` bytes. Returns how many that were.
-    pub(super) fn gather(&mut self, pieces: &[IoSlice<'_>], limit: usize) -> usize {
-        let room = limit.saturating_sub(self.len());
+    /// Adds what fits until the ring holds `limit` bytes, taking at most `room` bytes of memory more. Returns how many
+    /// that were.
+    pub(super) fn gather(&mut self, pieces: &[IoSlice<'_>], limit: usize, room: usize) -> usize {
+        let wanted: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let end = self.len().saturating_add(wanted).min(limit).min(self.holds(room));
+        let space = end.saturating_sub(self.len());
+        self.reserve(end, room);
         let mut taken = 0;
         for piece in pieces {
-            let len = piece.len().min(room - taken);
-            self.extend(&piece[..len]);
+            let len = piece.len().min(space - taken);
+            self.bytes.extend(&piece[..len]);
             taken += len;
         }
         taken
     }
 
-    /// Puts `bytes` at `at`, beyond the end if need be; what lies between is filled in later.
-    pub(super) fn put(&mut self, at: usize, bytes: &[u8]) {
+    /// Puts `bytes` at `at`, beyond the end if need be; what lies between is filled in later. At most `room` bytes of
+    /// memory more are taken, as long as [`holds`](Self::holds) was asked.
+    pub(super) fn put(&mut self, at: usize, bytes: &[u8], room: usize) {
+        self.reserve(at + bytes.len(), room);
         if at == self.len() || bytes.is_empty() {
-            return self.extend(bytes);
+            self.bytes.extend(bytes);
+            return;
         }
         let end = at + bytes.len();
         if self.len() < end {
@@ -53,6 +60,15 @@ impl Ring {
         }
         let at = at.max(middle) - middle;
         second[at..at + there.len()].copy_from_slice(there);
+    }
+
+    /// Takes memory for `len` bytes, and for as many again that may come later where `room` allows.
+    fn reserve(&mut self, len: usize, room: usize) {
+        let held = self.memory();
+        if len > held {
+            let wanted = (held * 2).min(held.saturating_add(room)).max(len);
+            self.bytes.reserve_exact(wanted - self.len());
+        }
     }
 
     /// The `len` bytes from `start` on, in two pieces.
@@ -89,7 +105,7 @@ mod tests {
                 let bytes = vec![number as u8; b];
                 match kind {
                     0 => {
-                        let taken = ring.gather(&[IoSlice::new(&bytes), IoSlice::new(&bytes)], 100);
+                        let taken = ring.gather(&[IoSlice::new(&bytes), IoSlice::new(&bytes)], 100, usize::MAX);
                         model.extend([&bytes[..], &bytes].concat().into_iter().take(taken));
                         prop_assert!(model.len() <= 150 && (taken == 2 * b || ring.len() >= 100));
                     }
@@ -98,7 +114,7 @@ mod tests {
                             model.resize(model.len().max(a + b), 0);
                             model[a..a + b].copy_from_slice(&bytes);
                         }
-                        ring.put(a, &bytes);
+                        ring.put(a, &bytes, usize::MAX);
                     }
                     _ => {
                         let len = a.min(model.len());
@@ -112,6 +128,18 @@ mod tests {
             }
             ring.consume(ring.len());
             prop_assert_eq!(ring.memory(), 0);
+        }
+
+        #[test]
+        fn no_more_memory_is_taken_than_there_is_room_for(writes in proptest::collection::vec((0usize..300, 0usize..200), 1..40)) {
+            let mut ring = Ring::default();
+            for (len, room) in writes {
+                let before = ring.memory();
+                let space = ring.holds(room) - ring.len();
+                let taken = ring.gather(&[IoSlice::new(&vec![1; len])], 1000, room);
+                prop_assert!(ring.memory() <= before + room && ring.len() <= 1000);
+                prop_assert!(taken == len || taken == space || ring.len() == 1000);
+            }
         }
     }
 }

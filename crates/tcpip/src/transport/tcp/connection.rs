@@ -7,12 +7,13 @@ use host::Instant;
 use trace::{Direction, Endpoints, Event, Message};
 use wire::tcp::{Flags, Header, SeqNumber};
 
-use super::face::{Changes, End, Info, Negotiated, Opening, ReadError, State, WriteError};
+use super::face::{Changes, End, Info, Negotiated, Opening, ReadError, Shortage, State, WriteError};
 use super::receiving::{self, Ack, Receiving};
 use super::sending::Sending;
 use super::state::{Established, Flow, Phase, SynReceived, SynSent};
 use super::time_wait::TimeWait;
 use crate::internet::Problem;
+use crate::transport::budget::{MEAL, Share};
 
 /// The time to the peer and back while it is unknown.
 const UNKNOWN_TRIP: Duration = Duration::from_millis(100);
@@ -40,8 +41,8 @@ pub struct Connection {
     pub(super) keepalives: u32,
     pub(super) keepalive_due: bool,
     pub(super) challenges: Challenges,
-    /// A write found no room.
-    pub(super) write_blocked: bool,
+    /// What of the host's memory it may hold.
+    pub(super) share: Share,
     pub(super) written: u64,
     pub(super) read: u64,
 }
@@ -84,8 +85,7 @@ impl Connection {
         let mut sending = Sending::new(now, &opening);
         sending.negotiate(&agreed, &opening);
         sending.set_window(u32::from(syn.window), syn.sequence, opening.initial_sequence);
-        let segment = u32::from(opening.max_segment_size);
-        let receiving = Receiving::new(now, syn.sequence, &agreed, &opening.settings, segment);
+        let receiving = Receiving::new(now, syn.sequence, &agreed, &opening);
         let flow = Box::new(Flow { sending, receiving });
         Self::new(now, opening, Phase::SynReceived(SynReceived { flow, passive: true }))
     }
@@ -98,8 +98,7 @@ impl Connection {
         sending.assume_open(now);
         let scale = agreed.window_scale.unwrap_or(0).min(14);
         sending.set_window(u32::from(ack.window) << scale, ack.sequence, ack.acknowledgment);
-        let segment = u32::from(opening.max_segment_size);
-        let receiving = Receiving::new(now, ack.sequence - 1, &agreed, &opening.settings, segment);
+        let receiving = Receiving::new(now, ack.sequence - 1, &agreed, &opening);
         let flow = Box::new(Flow { sending, receiving });
         let mut connection = Self::new(now, opening, Phase::Established(Established { flow }));
         connection.changes = Changes { connected: true, writable: true, ..Changes::default() };
@@ -120,7 +119,7 @@ impl Connection {
             keepalives: 0,
             keepalive_due: false,
             challenges: Challenges::default(),
-            write_blocked: false,
+            share: Share::ALL,
             written: 0,
             read: 0,
         }
@@ -132,11 +131,15 @@ impl Connection {
     ///
     /// As [`ReadError`] says. `Ok(0)` is the end of the stream.
     pub fn read(&mut self, now: Instant, out: &mut [u8]) -> Result<usize, ReadError> {
-        let end = self.end;
+        let (end, scarce) = (self.end, self.share.scarce);
         if let Some(flow) = self.phase.flow_mut() {
             let trip = flow.sending.recovery.round_trip().smoothed().unwrap_or(UNKNOWN_TRIP);
-            let len = flow.receiving.read(now, out, trip);
+            let len = flow.receiving.read(now, out, trip, scarce);
             if len > 0 {
+                let room = self.room();
+                if let Some(flow) = self.phase.flow_mut() {
+                    flow.receiving.note_read(room);
+                }
                 self.trace_message(now, Direction::Up, self.read, len);
                 self.read += len as u64;
                 return Ok(len);
@@ -161,32 +164,25 @@ impl Connection {
         if let Some(end) = self.end {
             return Err(if end == End::Closed { WriteError::ShutDown } else { WriteError::Ended(end) });
         }
-        let limit = self.send_limit();
+        let (limit, room) = (self.send_limit(), self.room());
         let flow = match &mut self.phase {
             Phase::Established(state) => &mut state.flow,
             Phase::CloseWait(state) => &mut state.flow,
-            Phase::SynSent(state) if !state.sending.finishing => return self.blocked(),
-            Phase::SynReceived(state) if !state.flow.sending.finishing => return self.blocked(),
+            Phase::SynSent(state) if !state.sending.finishing => return Err(WriteError::WouldBlock),
+            Phase::SynReceived(state) if !state.flow.sending.finishing => return Err(WriteError::WouldBlock),
             _ => return Err(WriteError::ShutDown),
         };
         if !flow.sending.is_busy() {
             flow.sending.progress = now;
             flow.sending.recovery.on_restart(now);
         }
-        let len = flow.sending.buffer.gather(pieces, limit);
-        let wanted: usize = pieces.iter().map(|piece| piece.len()).sum();
-        self.write_blocked |= len < wanted;
-        if len == 0 && wanted > 0 {
+        let len = flow.sending.buffer.gather(pieces, limit, room);
+        if len == 0 && pieces.iter().any(|piece| !piece.is_empty()) {
             return Err(WriteError::WouldBlock);
         }
         self.trace_message(now, Direction::Down, self.written, len);
         self.written += len as u64;
         Ok(len)
-    }
-
-    fn blocked(&mut self) -> Result<usize, WriteError> {
-        self.write_blocked = true;
-        Err(WriteError::WouldBlock)
     }
 
     /// The application has no more to say: FIN follows what it wrote.
@@ -247,7 +243,53 @@ impl Connection {
     }
 
     fn has_room(&self, flow: &Flow) -> bool {
-        flow.sending.buffer.len() < self.send_limit()
+        let buffer = &flow.sending.buffer;
+        buffer.len() < self.send_limit().min(buffer.holds(self.room()))
+    }
+
+    /// Bytes of memory that its buffers hold, and what is noted of segments beyond the first few.
+    pub fn memory(&self) -> usize {
+        match &self.phase {
+            Phase::SynSent(state) => state.sending.memory(),
+            phase => phase.flow().map_or(0, |flow| flow.receiving.memory() + flow.sending.memory()),
+        }
+    }
+
+    /// Bytes of memory that it may take more.
+    pub(super) fn room(&self) -> usize {
+        self.share.bytes.saturating_sub(self.memory())
+    }
+
+    /// What of the host's memory it may hold from now on. What it holds already is not taken away.
+    pub fn set_share(&mut self, share: Share) {
+        self.share = share;
+        let room = self.room();
+        if let Some(sending) = self.phase.sending_mut() {
+            sending.recovery.set_room(room);
+        }
+    }
+
+    /// Whether memory alone keeps it from being written to, or its peer from sending.
+    pub(in crate::transport) fn is_starved(&self) -> bool {
+        let Some(flow) = self.phase.flow().filter(|_| self.room() < MEAL) else { return false };
+        let open = matches!(self.phase, Phase::Established(_) | Phase::CloseWait(_));
+        let full = flow.sending.buffer.len() >= self.send_limit();
+        let hears = matches!(self.phase, Phase::Established(_) | Phase::FinWait1(_) | Phase::FinWait2(_));
+        open && !full && !self.has_room(flow) || hears && flow.receiving.is_starved(self.room())
+    }
+
+    /// There is memory for it again: whoever waits for that is told.
+    pub(in crate::transport) fn feed(&mut self) {
+        let (writable, room) = (self.is_writable(), self.room());
+        self.changes.writable |= writable;
+        if let Some(flow) = self.phase.flow_mut() {
+            flow.receiving.feed(room);
+        }
+    }
+
+    /// What there was no memory for since it was asked last.
+    pub(in crate::transport) fn take_shortage(&mut self) -> Shortage {
+        self.phase.flow_mut().map(|flow| std::mem::take(&mut flow.receiving.shortage)).unwrap_or_default()
     }
 
     /// Bytes that wait to be acknowledged, at most: sequence numbers can be compared only within half their circle.
@@ -333,7 +375,7 @@ impl Connection {
             unacknowledged: self.unsent(),
             unread: flow.map_or(0, |flow| flow.receiving.ready()),
             out_of_order: flow.map_or(0, |flow| flow.receiving.out_of_order()),
-            memory: flow.map_or(0, |flow| flow.receiving.memory() + flow.sending.buffer.memory()),
+            memory: self.memory(),
             challenges: self.challenges.sent,
             recovery: sending.map(|sending| sending.recovery.info()).unwrap_or_default(),
         }

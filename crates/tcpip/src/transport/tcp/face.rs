@@ -81,6 +81,8 @@ pub struct Opening {
     pub max_segment_size: u16,
     /// The largest packet known to get to the other end, in bytes with the IP header.
     pub path_mtu: u16,
+    /// The window that it begins with, at most: 65,535, and less where memory is scarce.
+    pub first_window: u16,
     /// Who listens.
     pub tracer: Tracer,
 }
@@ -188,6 +190,13 @@ pub struct Changes {
     pub closed: bool,
 }
 
+/// Segments that came and that there was no memory for, in whole or in part. Nothing of them was acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::transport) struct Shortage {
+    pub(in crate::transport) in_order: u32,
+    pub(in crate::transport) out_of_order: u32,
+}
+
 /// Numbers about a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Info {
@@ -205,7 +214,7 @@ pub struct Info {
     pub unread: usize,
     /// Ranges that came out of order and wait for what is missing before them.
     pub out_of_order: usize,
-    /// Bytes of memory that both buffers hold.
+    /// Bytes of memory that both buffers hold, and what is noted of segments on their way beyond the first few.
     pub memory: usize,
     /// Challenge acknowledgments sent (RFC 5961).
     pub challenges: u64,

@@ -59,8 +59,7 @@ impl Connection {
             return;
         }
         let agreed = agreed(&self.opening, segment);
-        let size = u32::from(self.opening.max_segment_size);
-        let mut receiving = Receiving::new(now, segment.sequence, &agreed, &self.opening.settings, size);
+        let mut receiving = Receiving::new(now, segment.sequence, &agreed, &self.opening);
         if acknowledges {
             let echo = echo(self.clock(now), segment);
             let Phase::SynSent(state) = &mut self.phase else { return };
@@ -209,7 +208,7 @@ impl Connection {
         (self.heard, self.keepalives, self.keepalive_due) = (now, 0, false);
         let changed = sending.update_window(segment);
         let bare = payload.is_empty() && !is_control(segment.flags) && !changed;
-        let before = sending.is_finished();
+        let (before, waited) = (sending.is_finished(), sending.buffer.len());
         if !number.is_before(sending.una()) {
             let sack = if receiving.sack { segment.options.sack } else { Default::default() };
             let acked = sending.recovery.on_ack(now, Acknowledgment { number, sack: &sack, echo, bare });
@@ -219,10 +218,9 @@ impl Connection {
             }
         }
         let finished = sending.is_finished() && !before;
-        if self.write_blocked && sending.buffer.len() <= limit - limit / 3 {
-            self.write_blocked = false;
-            self.changes.writable = true;
-        }
+        // Who waits to write is woken for a third of the buffer, not for each byte.
+        let enough = limit - limit / 3;
+        self.changes.writable |= waited > enough && sending.buffer.len() <= enough;
         if opening {
             self.open();
         }
@@ -245,6 +243,7 @@ impl Connection {
     fn take_payload(&mut self, now: Instant, segment: &Header, payload: &[u8]) {
         let until = now + self.opening.settings.time_wait;
         let fin = segment.flags.contains(Flags::FIN);
+        let room = self.room();
         let Some(Flow { receiving, .. }) = self.phase.flow_mut() else { return };
         if payload.is_empty() && !fin {
             return;
@@ -254,7 +253,7 @@ impl Connection {
             // Nobody will read it: the peer must not believe that somebody did.
             return self.fail(End::Aborted);
         }
-        let received = receiving.take(now, segment.sequence, payload, fin);
+        let received = receiving.take(now, segment.sequence, payload, fin, room);
         self.changes.readable |= received.readable || received.finished;
         if received.finished {
             self.phase = self.phase.take().fin_received(until);

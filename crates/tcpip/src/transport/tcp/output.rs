@@ -93,11 +93,11 @@ impl Connection {
 
     /// The header of a segment of a synchronized connection: it acknowledges, as all of them do.
     fn header(&mut self, now: Instant, sequence: SeqNumber, flags: Flags) -> Header {
-        let value = self.clock(now);
+        let (value, room) = (self.clock(now), self.room());
         let mut header = self.bare_header(sequence, flags);
         if let Some(Flow { receiving, .. }) = self.phase.flow_mut() {
             header.acknowledgment = receiving.next;
-            header.window = receiving.offer();
+            header.window = receiving.offer(room);
             let timestamps = receiving.clock.map(|(echo, _)| Timestamps { value, echo });
             let room = if timestamps.is_some() { 3 } else { 4 };
             header.options = Options { timestamps, sack: receiving.sack_blocks(room), ..Options::default() };
@@ -107,7 +107,7 @@ impl Connection {
     }
 
     fn syn_header(&mut self, now: Instant) -> Header {
-        let (value, offered) = (self.clock(now), receiving::first_window(&self.opening.settings));
+        let (value, offered) = (self.clock(now), receiving::first_window(&self.opening));
         let initial = self.opening.initial_sequence;
         let mut header = self.bare_header(initial, Flags::SYN);
         header.window = offered as u16;

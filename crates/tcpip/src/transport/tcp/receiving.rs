@@ -8,10 +8,7 @@ use wire::tcp::{Header, SackBlock, SackBlocks, SeqNumber, Timestamps};
 
 use super::assembler::{Assembler, Inserted};
 use super::buffer::Ring;
-use super::face::{Negotiated, Settings};
-
-/// The window that a connection begins with, in bytes: what fits without scaling.
-const FIRST_WINDOW: u32 = 65_535;
+use super::face::{Negotiated, Opening, Settings, Shortage};
 
 /// An acknowledgment may wait this long (RFC 9293 section 3.8.6.3 allows 500 ms).
 const DELAYED_ACK: Duration = Duration::from_millis(40);
@@ -58,6 +55,8 @@ pub(super) struct Receiving {
     pub(super) clock: Option<(u32, Instant)>,
     last_ack: SeqNumber,
     tuning: Tuning,
+    /// What there was no memory for.
+    pub(super) shortage: Shortage,
 }
 
 /// Whether an acknowledgment is to be sent.
@@ -85,17 +84,13 @@ pub(super) struct Received {
 }
 
 impl Receiving {
-    pub(super) fn new(
-        now: Instant,
-        initial: SeqNumber,
-        agreed: &Negotiated,
-        settings: &Settings,
-        segment: u32,
-    ) -> Self {
+    pub(super) fn new(now: Instant, initial: SeqNumber, agreed: &Negotiated, opening: &Opening) -> Self {
+        let settings = &opening.settings;
+        let segment = u32::from(opening.max_segment_size);
         let max_limit = max_window(settings);
         let scale = if agreed.window_scale.is_some() { scale(settings) } else { 0 };
         let max_limit = if agreed.window_scale.is_some() { max_limit } else { max_limit.min(65_535) };
-        let limit = max_limit.min(FIRST_WINDOW);
+        let limit = first_window(opening);
         let next = initial + 1;
         Self {
             ring: Ring::default(),
@@ -103,7 +98,7 @@ impl Receiving {
             waiting: Assembler::default(),
             initial,
             next,
-            edge: next + first_window(settings),
+            edge: next + limit,
             scale,
             scales: agreed.window_scale.is_some(),
             limit,
@@ -119,6 +114,7 @@ impl Receiving {
             clock: agreed.timestamps.map(|value| (value, now)),
             last_ack: next,
             tuning: Tuning { since: now, read: 0 },
+            shortage: Shortage::default(),
         }
     }
 
@@ -194,8 +190,16 @@ impl Receiving {
         }
     }
 
-    /// Takes the payload, and the FIN, of an acceptable segment.
-    pub(super) fn take(&mut self, now: Instant, sequence: SeqNumber, payload: &[u8], fin: bool) -> Received {
+    /// Takes the payload, and the FIN, of an acceptable segment, and at most `room` bytes of memory more. What was not
+    /// acknowledged need not be kept: first what is out of order goes when there is no memory, then all.
+    pub(super) fn take(
+        &mut self,
+        now: Instant,
+        sequence: SeqNumber,
+        payload: &[u8],
+        fin: bool,
+        room: usize,
+    ) -> Received {
         let mut received = Received::default();
         let stop = sequence + payload.len() as u32;
         if self.is_complete() {
@@ -213,7 +217,7 @@ impl Receiving {
         }
         if from.is_before(to) {
             let bytes = &payload[from.since(sequence) as usize..to.since(sequence) as usize];
-            self.place(now, from, to, bytes, &mut received);
+            self.place(now, from, bytes, room, &mut received);
         } else if !payload.is_empty() {
             self.acknowledge_now(Why::Acknowledgment);
         }
@@ -228,10 +232,16 @@ impl Receiving {
         received
     }
 
-    fn place(&mut self, now: Instant, from: SeqNumber, to: SeqNumber, bytes: &[u8], received: &mut Received) {
+    fn place(&mut self, now: Instant, from: SeqNumber, bytes: &[u8], room: usize, received: &mut Received) {
         let at = self.ready + from.since(self.next) as usize;
+        let fits = bytes.len().min(self.ring.holds(room).saturating_sub(at));
         if from == self.next {
-            self.ring.put(at, bytes);
+            self.shortage.in_order += u32::from(fits < bytes.len());
+            if fits == 0 {
+                return self.acknowledge_now(Why::Acknowledgment);
+            }
+            let (bytes, to) = (&bytes[..fits], from + fits as u32);
+            self.ring.put(at, bytes, room);
             let gaps = !self.waiting.is_empty();
             let next = self.waiting.advance(to);
             self.ready += next.since(self.next) as usize;
@@ -240,10 +250,15 @@ impl Receiving {
             self.acknowledge_in_order(now, bytes.len() as u32, gaps);
             return;
         }
-        match self.waiting.insert(from, to) {
-            Inserted::New => self.ring.put(at, bytes),
-            Inserted::Known => self.duplicate = Some(SackBlock { start: from, end: to }),
-            Inserted::Refused => {}
+        let to = from + bytes.len() as u32;
+        if fits < bytes.len() {
+            self.shortage.out_of_order += 1;
+        } else {
+            match self.waiting.insert(from, to) {
+                Inserted::New => self.ring.put(at, bytes, room),
+                Inserted::Known => self.duplicate = Some(SackBlock { start: from, end: to }),
+                Inserted::Refused => {}
+            }
         }
         self.quick = QUICK;
         self.acknowledge_now(Why::Acknowledgment);
@@ -267,26 +282,45 @@ impl Receiving {
         }
     }
 
-    /// Bytes go to the application. `trip` is the time to the peer and back.
-    pub(super) fn read(&mut self, now: Instant, out: &mut [u8], trip: Duration) -> usize {
+    /// Bytes go to the application. `trip` is the time to the peer and back; the window does not grow while memory is
+    /// `scarce`. [`note_read`](Self::note_read) follows.
+    pub(super) fn read(&mut self, now: Instant, out: &mut [u8], trip: Duration, scarce: bool) -> usize {
         let len = out.len().min(self.ready);
         let [first, second] = self.ring.slices(0, len);
         out[..first.len()].copy_from_slice(first);
         out[first.len()..len].copy_from_slice(second);
         self.ring.consume(len);
         self.ready -= len;
-        self.tune(now, len as u32, trip);
-        if self.opening() >= (self.limit / 2).min(2 * self.segment) && self.window() < self.limit / 2 {
-            self.acknowledge_now(Why::Acknowledgment);
-        }
+        self.tune(now, len as u32, trip, scarce);
         len
     }
 
+    /// The peer is told when the window has moved on by much since it was told last.
+    pub(super) fn note_read(&mut self, room: usize) {
+        let held_back = self.limit.min(self.holds(room)) / 2;
+        if self.opening(room) >= held_back.clamp(1, 2 * self.segment) && self.window() < self.limit / 2 {
+            self.acknowledge_now(Why::Acknowledgment);
+        }
+    }
+
+    /// Whether only memory keeps the window from having room for a segment.
+    pub(super) fn is_starved(&self, room: usize) -> bool {
+        let step = self.step(usize::MAX);
+        self.window() < step && self.opening(room) < self.step(room) && self.opening(usize::MAX) >= step
+    }
+
+    /// There is memory again: the peer is told of the window that it makes.
+    pub(super) fn feed(&mut self, room: usize) {
+        if self.window() < self.segment && self.opening(room) >= self.step(room) {
+            self.acknowledge_now(Why::Acknowledgment);
+        }
+    }
+
     /// The window doubles when the application read more than half of it in a round trip (dynamic right-sizing).
-    fn tune(&mut self, now: Instant, len: u32, trip: Duration) {
+    fn tune(&mut self, now: Instant, len: u32, trip: Duration, scarce: bool) {
         self.tuning.read = self.tuning.read.saturating_add(len);
         if self.tuning.read >= self.limit / 2 {
-            if now.since(self.tuning.since) <= trip * 2 && self.limit < self.max_limit {
+            if now.since(self.tuning.since) <= trip * 2 && self.limit < self.max_limit && !scarce {
                 self.limit = self.limit.saturating_mul(2).min(self.max_limit);
             }
             self.tuning = Tuning { since: now, read: 0 };
@@ -295,22 +329,37 @@ impl Receiving {
         }
     }
 
-    /// By how much the window could move on.
-    fn opening(&self) -> u32 {
-        let target = self.next + self.limit.saturating_sub(self.ready as u32);
+    /// By how much the window could move on, when `room` bytes of memory more may be taken.
+    fn opening(&self, room: usize) -> u32 {
+        let target = self.next + self.target(room);
         if self.edge.is_before(target) { target.since(self.edge) } else { 0 }
+    }
+
+    /// By how much the window moves on at least (RFC 9293 section 3.8.6.2.2), of the buffer that there is memory for.
+    fn step(&self, room: usize) -> u32 {
+        (self.limit.min(self.holds(room)) / 2).clamp(1, self.segment)
+    }
+
+    /// The window that there would be if none had been offered before.
+    fn target(&self, room: usize) -> u32 {
+        self.limit.min(self.holds(room)).saturating_sub(self.ready as u32)
+    }
+
+    /// Bytes that there is memory for, when `room` more may be taken.
+    fn holds(&self, room: usize) -> u32 {
+        u32::try_from(self.ring.holds(room)).unwrap_or(u32::MAX)
     }
 
     /// The window field of a segment that leaves now: the window only moves on by steps worth a segment, and never
     /// back by more than its scaling rounds (RFC 9293 section 3.8.6.2.2; RFC 7323 section 2.4).
-    pub(super) fn offer(&mut self) -> u16 {
+    pub(super) fn offer(&mut self, room: usize) -> u16 {
         let unit = (1u32 << self.scale) - 1;
-        let opening = self.opening();
-        let window = if opening >= (self.limit / 2).min(self.segment) {
+        let opening = self.opening(room);
+        let window = if opening >= self.step(room) {
             self.window() + opening
         } else {
             let rounded = self.window() + unit;
-            let slack = self.limit.saturating_sub(self.ready as u32) + unit;
+            let slack = self.target(room) + unit;
             if rounded <= slack { rounded } else { self.window() }
         };
         let field = (window >> self.scale).min(65_535);
@@ -347,8 +396,8 @@ pub(super) fn scale(settings: &Settings) -> u8 {
 }
 
 /// The window of a SYN, which is never scaled.
-pub(super) fn first_window(settings: &Settings) -> u32 {
-    max_window(settings).min(FIRST_WINDOW)
+pub(super) fn first_window(opening: &Opening) -> u32 {
+    max_window(&opening.settings).min(u32::from(opening.first_window))
 }
 
 fn max_window(settings: &Settings) -> u32 {

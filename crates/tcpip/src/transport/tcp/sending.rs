@@ -160,6 +160,11 @@ impl Sending {
         self.finishing && self.una().is_after(self.end())
     }
 
+    /// Bytes of memory held.
+    pub(super) fn memory(&self) -> usize {
+        self.buffer.memory() + self.recovery.memory()
+    }
+
     /// Something is unacknowledged or unsent.
     pub(super) fn is_busy(&self) -> bool {
         self.in_flight() > 0 || self.unsent() > 0 || self.fin_waits()

@@ -12,8 +12,13 @@ use super::Range;
 /// not received until it is acknowledged whole (CVE-2019-11478).
 const RANGES: usize = 16_384;
 
-/// Ranges with which nothing new is sent; up to [`RANGES`] there is room for the receiver's cuts.
-const FULL: usize = 12_288;
+/// Of four ranges, with three nothing new is sent: the last is room for the receiver's cuts.
+const fn full(most: usize) -> usize {
+    most / 4 * 3
+}
+
+/// Ranges that every connection has room for.
+const FEW: usize = 32;
 
 /// The scoreboard.
 #[derive(Debug)]
@@ -37,6 +42,8 @@ pub(super) struct Flight {
     saw_reordering: bool,
     smallest: Option<Duration>,
     sample: Option<Duration>,
+    /// Ranges that there is memory for.
+    most: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +86,21 @@ impl Flight {
             saw_reordering: false,
             smallest: None,
             sample: None,
+            most: RANGES,
         }
+    }
+
+    /// Bytes of memory held beyond those for [`FEW`] ranges.
+    pub(super) fn memory(&self) -> usize {
+        self.sent.capacity().saturating_sub(FEW) * size_of::<Sent>()
+    }
+
+    /// It may take `room` bytes of memory more.
+    pub(super) fn set_room(&mut self, room: usize) {
+        let capacity = self.sent.capacity().max(FEW);
+        // It grows to twice as much at a time.
+        let grows = room / size_of::<Sent>() >= capacity;
+        self.most = if grows { RANGES } else { capacity.min(RANGES) };
     }
 
     pub(super) fn unacknowledged(&self) -> SeqNumber {
@@ -96,7 +117,7 @@ impl Flight {
 
     /// Whether nothing new is to be sent until something is acknowledged.
     pub(super) fn is_full(&self) -> bool {
-        self.sent.len() >= FULL
+        self.sent.len() >= full(self.most)
     }
 
     /// The highest number that was ever acknowledged, selectively or not.
@@ -181,6 +202,9 @@ impl Flight {
                 self.arrived(now, &sent);
             }
         }
+        if self.sent.is_empty() && self.sent.capacity() > FEW {
+            self.sent = VecDeque::new();
+        }
         if again {
             // The others may have arrived long ago and waited for what was sent again.
             self.sample = None;
@@ -200,7 +224,7 @@ impl Flight {
                 continue;
             }
             // Where there is no room for a cut, the part of a range counts as not received.
-            let room = self.sent.len() + 2 <= RANGES;
+            let room = self.sent.len() + 2 <= self.most;
             let (first, last) = if room {
                 (self.split(block.start), self.split(block.end))
             } else {

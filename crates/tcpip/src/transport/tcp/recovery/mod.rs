@@ -392,6 +392,17 @@ impl Recovery {
         true
     }
 
+    /// Bytes of memory held beyond what every connection has.
+    pub fn memory(&self) -> usize {
+        self.flight.memory()
+    }
+
+    /// Takes at most `room` bytes of memory more from now on: what was sent is told apart less finely, and nothing new
+    /// is sent until something is acknowledged, before more is taken.
+    pub fn set_room(&mut self, room: usize) {
+        self.flight.set_room(room);
+    }
+
     /// Retransmission timeouts in a row.
     pub fn backoffs(&self) -> u32 {
         self.backoffs

@@ -75,6 +75,7 @@ pub(super) fn opening(side: usize, settings: Settings) -> Opening {
         timestamp_offset: [1000, 0xffff_fff0][side],
         max_segment_size: 1460,
         path_mtu: 1500,
+        first_window: 65_535,
         tracer: Tracer::OFF,
     }
 }

@@ -1,0 +1,5 @@
+//! Whole hosts under fire: a hostile peer, a hostile network, and the attacks that other stacks fell to.
+
+mod forge;
+mod memory;
+mod net;
