@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
 
 use host::Instant;
 
@@ -44,6 +45,25 @@ impl fmt::Display for Cidr {
     }
 }
 
+/// A text is no address with a prefix.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no network; write an address and the bits that name its network, such as 10.9.0.2/24")]
+pub struct CidrError(String);
+
+impl FromStr for Cidr {
+    type Err = CidrError;
+
+    fn from_str(text: &str) -> Result<Self, CidrError> {
+        let parse = || {
+            let (address, prefix) = text.split_once('/')?;
+            let (address, prefix) = (address.parse::<IpAddr>().ok()?, prefix.parse().ok()?);
+            let cidr = Self::new(address, prefix);
+            (cidr.prefix == prefix).then_some(cidr)
+        };
+        parse().ok_or_else(|| CidrError(text.to_owned()))
+    }
+}
+
 /// With how many bits two addresses of one family begin alike.
 pub(crate) fn common_bits(a: IpAddr, b: IpAddr) -> Option<u32> {
     match (a, b) {
@@ -82,5 +102,15 @@ mod tests {
         assert_eq!(Cidr::new("10.0.0.0".parse().unwrap(), 31).broadcast(), None);
         assert!(Cidr::new("0.0.0.0".parse().unwrap(), 0).contains("1.2.3.4".parse().unwrap()));
         assert_eq!(Cidr::new("::".parse().unwrap(), 200).prefix, 128);
+    }
+
+    #[test]
+    fn a_network_is_read_as_it_is_written() {
+        for text in ["10.1.2.3/20", "fd00::1/64", "0.0.0.0/0"] {
+            assert_eq!(text.parse::<Cidr>().unwrap().to_string(), text);
+        }
+        for text in ["10.1.2.3", "10.1.2.3/33", "fd00::/129", "/8", "a/8", "10.0.0.0/x", "10.0.0.0/8/8"] {
+            assert_eq!(text.parse::<Cidr>(), Err(CidrError(text.to_owned())));
+        }
     }
 }

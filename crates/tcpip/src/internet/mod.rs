@@ -22,7 +22,7 @@ mod service;
 mod slaac;
 
 pub(crate) use cidr::common_bits;
-pub use cidr::{Cidr, Route};
+pub use cidr::{Cidr, CidrError, Route};
 pub use counters::Counters;
 pub use events::{Event, Failure, Looped, Received};
 pub use send::{Below, EchoRequest};
