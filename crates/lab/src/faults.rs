@@ -1,7 +1,7 @@
 //! What networks and machines do to programs.
 
 use crate::lab::{Lab, Machine};
-use crate::state::Happening;
+use crate::state::{Happening, Shared};
 use crate::transcript::Event;
 
 /// What the others see of a crash.
@@ -37,12 +37,24 @@ impl Lab {
     /// Crashes `machine`: its tasks are dropped, its sockets gone, its blocking work is done or not. The machine is up
     /// again at once, with nothing running; whoever wants it to serve again spawns the program again on the same hosts.
     pub fn crash(&self, machine: &Machine, crash: Crash) {
-        let number = machine.number();
+        self.shared().crash(machine.number(), crash);
+    }
+}
+
+impl Shared {
+    fn crash(&self, machine: usize, crash: Crash) {
         // First the network, so that what the tasks drop does not say goodbye.
-        self.shared().with(|state| {
-            state.record(number, Event::Crash);
-            state.crash(number, crash);
+        self.with(|state| {
+            state.record(machine, Event::Crash);
+            state.crash(machine, crash);
         });
-        self.shared().tasks.fell(Some(number));
+        self.tasks.fell(Some(machine));
+    }
+
+    /// The power of a machine fails, and its plugs are pulled: who still holds its stack holds nothing.
+    pub(crate) fn power_off(&self, machine: usize) {
+        let drivers = self.with(|state| state.segments.unplug_all(machine));
+        drop(drivers);
+        self.crash(machine, Crash::Silent);
     }
 }

@@ -10,7 +10,7 @@ use host::{Instant, Random, Shard, WallTime};
 
 use crate::executor::{Driven, drive, waiting};
 use crate::machine::LabHost;
-use crate::state::Shared;
+use crate::state::{Happening, Shared};
 use crate::transcript::{Event, Transcript};
 
 /// What a lab is made with.
@@ -65,6 +65,8 @@ struct Owner(Arc<Shared>);
 impl Drop for Owner {
     fn drop(&mut self) {
         self.0.tasks.fell(None);
+        // What was still to be done may hold the lab, too.
+        drop(self.0.with(|state| state.queue.extract(|event| matches!(event, Happening::Do(_)))));
     }
 }
 

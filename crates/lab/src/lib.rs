@@ -14,6 +14,8 @@
 //!
 //! The second carries packets: a [`Link`] is an Ethernet segment whose ends are devices for `stack::StackHost`, which makes
 //! a [`LabHost`] a machine with Fourwire's own TCP/IP. [`Impairments`] delay, lose, double, reorder and damage its frames.
+//! A [`Topology`] is the plan of a whole such network: links, hosts, routers and their addresses and routes; what it becomes
+//! is a [`Network`], to which a [`Change`] happens now or at its time.
 //!
 //! # A server and a client
 //!
@@ -83,6 +85,7 @@
 //! [`host::Runtime::random`]. [`Transcript::first_difference`] says where two runs of one seed part.
 
 mod blocking;
+mod clock;
 mod executor;
 mod faults;
 mod lab;
@@ -91,11 +94,14 @@ mod machine;
 mod network;
 mod queue;
 mod random;
+mod silence;
 mod state;
 mod timer;
+mod topology;
 mod transcript;
 pub mod units;
 
+pub use clock::Jump;
 pub use faults::Crash;
 pub use lab::{Config, Lab, Machine};
 pub use link::{
@@ -104,6 +110,10 @@ pub use link::{
 };
 pub use machine::LabHost;
 pub use network::{LabConnection, LabDatagrams, LabListener};
+pub use silence::Flows;
 pub use timer::LabTimer;
+pub use topology::{
+    Change, LinkKind, LinkPlan, Network, NodeHost, NodeKind, NodePlan, StaticRoute, Topology, TopologyError,
+};
 pub use transcript::{Entry, Event, Transcript};
 pub use units::Chance;

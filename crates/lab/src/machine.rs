@@ -9,6 +9,7 @@ use std::sync::Arc;
 use host::{Instant, ListenOptions, Network, Random, Runtime, Shard, WallTime};
 
 use crate::blocking::blocking;
+use crate::clock::Jump;
 use crate::network::{Dialing, LabConnection, LabDatagrams, LabListener};
 use crate::state::{Happening, Shared};
 use crate::timer::LabTimer;
@@ -28,6 +29,21 @@ impl LabHost {
     pub fn name(&self) -> Arc<str> {
         self.shared.with(|state| state.net.machines[self.machine].name.clone())
     }
+
+    /// From now on the machine's clocks run fast by `rate` parts of a million (slow when that is negative), and its wall
+    /// clock jumps. Timers that are set ring when the clock shows their deadline.
+    pub fn skew(&self, rate: i32, jump: Jump) {
+        self.shared.with(|state| {
+            state.net.machines[self.machine].clock.skew(state.now, rate, jump);
+            // Who waits looks at the clock again.
+            let ours = |event: &Happening| matches!(event, Happening::Wake { machine, .. } if *machine == self.machine);
+            for happening in state.queue.extract(ours) {
+                if let Happening::Wake { waker, .. } = happening {
+                    state.wakers.push(waker);
+                }
+            }
+        });
+    }
 }
 
 impl fmt::Debug for LabHost {
@@ -40,18 +56,15 @@ impl Runtime for LabHost {
     type Timer = LabTimer;
 
     fn now(&self) -> Instant {
-        self.shared.with(|state| state.now)
+        self.shared.with(|state| state.net.machines[self.machine].clock.show(state.now))
     }
 
     fn wall_clock(&self) -> WallTime {
-        self.shared.with(|state| {
-            let epoch = state.config.epoch.unix_nanos();
-            WallTime::from_unix_nanos(epoch.saturating_add(state.now.as_nanos()))
-        })
+        self.shared.with(|state| state.net.machines[self.machine].clock.wall(state.now, state.config.epoch))
     }
 
     fn timer(&self) -> LabTimer {
-        LabTimer::new(self.shared.clone())
+        LabTimer::new(self.shared.clone(), self.machine)
     }
 
     fn random(&self, name: &str) -> Random {

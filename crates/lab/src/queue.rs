@@ -37,6 +37,11 @@ impl<E> Queue<E> {
         self.events.get_mut(&moment)
     }
 
+    /// Takes all events that `wanted` picks, in order.
+    pub(crate) fn extract(&mut self, wanted: impl Fn(&E) -> bool) -> Vec<E> {
+        self.events.extract_if(.., |_, event| wanted(event)).map(|(_, event)| event).collect()
+    }
+
     /// Takes the next event, unless it comes after `limit`.
     pub(crate) fn next(&mut self, limit: Instant) -> Option<(Instant, E)> {
         let (moment, _) = self.events.first_key_value().filter(|(moment, _)| moment.at <= limit)?;

@@ -35,14 +35,16 @@ pub(crate) struct State {
 
 /// What can happen by itself.
 pub(crate) enum Happening {
-    /// A timer rings.
-    Wake(Waker),
+    /// A timer of a machine rings.
+    Wake { machine: usize, waker: Waker },
     /// Something arrives.
     Arrive(Packet),
     /// Something happens on a cable.
     Travel(CableId),
     /// Blocking work of a machine, in one of its lives, is over.
     Finish { machine: usize, life: u64, work: Box<dyn FnOnce() + Send> },
+    /// What somebody asked for.
+    Do(Box<dyn FnOnce() + Send>),
 }
 
 impl Shared {
@@ -92,7 +94,8 @@ impl Shared {
         });
         match happening {
             None => return false,
-            Some(Some(Happening::Wake(waker))) => waker.wake(),
+            Some(Some(Happening::Wake { waker, .. })) => waker.wake(),
+            Some(Some(Happening::Do(work))) => work(),
             Some(Some(Happening::Finish { machine, life, work })) => {
                 if self.with(|state| state.net.machines[machine].life == life) {
                     work();

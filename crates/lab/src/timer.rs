@@ -8,9 +8,10 @@ use host::{Instant, Timer};
 use crate::queue::Moment;
 use crate::state::{Happening, Shared};
 
-/// An alarm in virtual time. It rings at exactly its deadline.
+/// An alarm in virtual time. It rings at exactly its deadline, as its machine's clock shows it.
 pub struct LabTimer {
     shared: Arc<Shared>,
+    machine: usize,
     deadline: Option<Instant>,
     /// The event that holds our waker.
     scheduled: Option<Moment>,
@@ -19,15 +20,15 @@ pub struct LabTimer {
 }
 
 impl LabTimer {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, deadline: None, scheduled: None, waiting: None }
+    pub(crate) fn new(shared: Arc<Shared>, machine: usize) -> Self {
+        Self { shared, machine, deadline: None, scheduled: None, waiting: None }
     }
 
     /// Takes our event back and gives the waker that it held.
     fn cancel(&mut self) -> Option<Waker> {
         let moment = self.scheduled.take()?;
         match self.shared.with(|state| state.queue.cancel(moment)) {
-            Some(Happening::Wake(waker)) => Some(waker),
+            Some(Happening::Wake { waker, .. }) => Some(waker),
             // It has rung already.
             _ => None,
         }
@@ -41,8 +42,8 @@ impl Timer for LabTimer {
         match (deadline, waker) {
             (Some(deadline), Some(waker)) => {
                 self.scheduled = Some(self.shared.with(|state| {
-                    let at = deadline.max(state.now);
-                    state.queue.schedule(at, Happening::Wake(waker))
+                    let at = state.net.machines[self.machine].clock.when(deadline).max(state.now);
+                    state.queue.schedule(at, Happening::Wake { machine: self.machine, waker })
                 }));
             }
             (_, waker) => self.waiting = waker,
@@ -56,15 +57,20 @@ impl Timer for LabTimer {
         };
         let waker = context.waker();
         let (poll, old) = self.shared.with(|state| {
-            if state.now >= deadline {
+            let clock = state.net.machines[self.machine].clock;
+            if clock.show(state.now) >= deadline {
                 return (Poll::Ready(()), None);
             }
             let held = self.scheduled.and_then(|moment| state.queue.get_mut(moment));
             match held {
-                Some(Happening::Wake(held)) if held.will_wake(waker) => (Poll::Pending, None),
-                Some(held) => (Poll::Pending, Some(std::mem::replace(held, Happening::Wake(waker.clone())))),
+                Some(Happening::Wake { waker: held, .. }) if held.will_wake(waker) => (Poll::Pending, None),
+                Some(held) => {
+                    let wake = Happening::Wake { machine: self.machine, waker: waker.clone() };
+                    (Poll::Pending, Some(std::mem::replace(held, wake)))
+                }
                 None => {
-                    self.scheduled = Some(state.queue.schedule(deadline, Happening::Wake(waker.clone())));
+                    let wake = Happening::Wake { machine: self.machine, waker: waker.clone() };
+                    self.scheduled = Some(state.queue.schedule(clock.when(deadline), wake));
                     (Poll::Pending, None)
                 }
             }

@@ -95,11 +95,13 @@ pub enum Lost {
     OneWay,
     /// It collided too often (half-duplex).
     Collisions,
+    /// Its flow is silenced.
+    Silenced,
 }
 
 impl Lost {
     /// All causes.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Chance,
         Self::Full,
         Self::Cut,
@@ -109,5 +111,6 @@ impl Lost {
         Self::Off,
         Self::OneWay,
         Self::Collisions,
+        Self::Silenced,
     ];
 }

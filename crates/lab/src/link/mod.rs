@@ -33,6 +33,7 @@ pub use schedule::Schedule;
 pub(crate) use segment::{CableId, Segments};
 
 use crate::lab::{Lab, Machine};
+use crate::silence::{Flows, Silence};
 use crate::state::Shared;
 
 /// An Ethernet segment: a learning switch with a cable to each end. Whatever travels it is written to the transcript.
@@ -82,6 +83,11 @@ impl Link {
     /// Takes a cut back.
     pub fn heal(&self, machine: &Machine, way: Way) {
         self.each(machine, |cable, _| cable.cut(way, false));
+    }
+
+    /// Loses the packets of these flows without a word, or of none any more.
+    pub(crate) fn silence(&self, flows: Option<Flows>) {
+        self.shared.with(|state| state.segments.silence(self.segment, flows.map(Silence::new)));
     }
 
     /// What became of the frames that `machine` sent or should have received on this link, by all its plugs together.

@@ -10,6 +10,7 @@ use wire::MacAddress;
 
 use super::{Cable, Counters, Direction, Duplex, Impairments, Lost, Way};
 use crate::queue::Moment;
+use crate::silence::Silence;
 use crate::state::{Happening, State};
 use crate::transcript::{Event, short_hash};
 
@@ -26,6 +27,7 @@ struct Segment {
     ports: Vec<Port>,
     /// Behind which port a station was seen.
     learned: BTreeMap<MacAddress, usize>,
+    silence: Option<Silence>,
 }
 
 struct Port {
@@ -48,7 +50,13 @@ pub(crate) struct CableId {
 impl Segments {
     pub(super) fn add(&mut self, name: &str, mtu: u16) -> usize {
         assert!(self.0.iter().all(|segment| &*segment.name != name), "there is a link {name} already");
-        self.0.push(Segment { name: name.into(), mtu, ports: Vec::new(), learned: BTreeMap::new() });
+        self.0.push(Segment {
+            name: name.into(),
+            mtu,
+            ports: Vec::new(),
+            learned: BTreeMap::new(),
+            silence: None,
+        });
         self.0.len() - 1
     }
 
@@ -73,6 +81,23 @@ impl Segments {
             Some(frame) => (Some(frame), None),
             None => (None, port.driver.replace(waker.clone())),
         }
+    }
+
+    /// Pulls all plugs of `machine`.
+    pub(crate) fn unplug_all(&mut self, machine: usize) -> Vec<Waker> {
+        let mut drivers = Vec::new();
+        for segment in 0..self.0.len() {
+            for port in 0..self.0[segment].ports.len() {
+                if self.0[segment].ports[port].machine == machine {
+                    drivers.extend(self.unplug(segment, port));
+                }
+            }
+        }
+        drivers
+    }
+
+    pub(super) fn silence(&mut self, segment: usize, silence: Option<Silence>) {
+        self.0[segment].silence = silence;
     }
 
     pub(super) fn unplug(&mut self, segment: usize, port: usize) -> Option<Waker> {
@@ -120,6 +145,14 @@ impl State {
     /// Starts a frame along the cable of a port.
     pub(super) fn start(&mut self, segment: usize, port: usize, way: Way, frame: Bytes) {
         let now = self.now;
+        if way == Way::Out {
+            if !self.segments.0[segment].ports[port].plugged {
+                return;
+            }
+            if self.segments.0[segment].silence.as_mut().is_some_and(|silence| silence.swallows(&frame)) {
+                return self.tell_lost(segment, port, way, &frame, Lost::Silenced);
+            }
+        }
         self.segments.0[segment].ports[port].cable.offer(way, now, frame);
         self.settle(CableId { segment, port });
     }

@@ -18,6 +18,7 @@ pub use connection::LabConnection;
 pub use datagrams::LabDatagrams;
 pub use listener::LabListener;
 
+use crate::clock::Clock;
 use crate::state::State;
 use datagrams::Socket;
 use listener::Listening;
@@ -45,6 +46,7 @@ pub(crate) struct MachineState {
     pub(crate) address: IpAddr,
     /// Counts crashes.
     pub(crate) life: u64,
+    pub(crate) clock: Clock,
     next_port: u16,
     /// Connections accepted at each port, which are dealt to the shards in turn.
     dealt: BTreeMap<u16, usize>,
@@ -115,6 +117,7 @@ impl Net {
             name: name.into(),
             address,
             life: 0,
+            clock: Clock::RIGHT,
             next_port: EPHEMERAL,
             dealt: BTreeMap::new(),
         });
