@@ -105,8 +105,8 @@ pub use clock::Jump;
 pub use faults::Crash;
 pub use lab::{Config, Lab, Machine};
 pub use link::{
-    Cable, Counters, Direction, Discipline, Displaced, Distribution, Duplex, Framing, Impairments, Jitter,
-    Link, LinkEnd, Loss, Lost, Reordering, Schedule, Way,
+    Cable, Codel, Counters, Direction, Discipline, Displaced, Distribution, Duplex, FqCodel, Framing,
+    Impairments, Jitter, Link, LinkEnd, Loss, Lost, Reordering, Schedule, Way,
 };
 pub use machine::LabHost;
 pub use network::{LabConnection, LabDatagrams, LabListener};

@@ -247,6 +247,16 @@ impl Size {
     }
 }
 
+impl Limit {
+    /// Whether one of `length` bytes has room beside so many frames of so many bytes together.
+    pub(crate) const fn has_room_for(self, length: usize, frames: usize, bytes: usize) -> bool {
+        match self {
+            Self::Bytes(size) => (bytes + length) as u64 <= size.0,
+            Self::Packets(packets) => frames < packets as usize,
+        }
+    }
+}
+
 impl FromStr for Chance {
     type Err = UnitError;
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use host::{Instant, Random};
 use lab::units::{Limit, Rate, Size};
-use lab::{Chance, Direction, Discipline, Displaced, Impairments, Jitter, Loss, Lost, Reordering, Schedule};
+use lab::{
+    Chance, Codel, Direction, Discipline, Displaced, FqCodel, Impairments, Jitter, Loss, Lost, Reordering,
+    Schedule,
+};
 use proptest::prelude::*;
 
 fn direction(impairments: Impairments) -> Direction {
@@ -187,6 +190,14 @@ fn impairments() -> impl Strategy<Value = Impairments> {
     ];
     let queue = prop_oneof![
         (0..20_u32).prop_map(|packets| Discipline::DropTail(Limit::Packets(packets))),
+        (0..20_u32, any::<bool>()).prop_map(|(packets, ecn)| {
+            let [target, interval] = [1, 3].map(Duration::from_millis);
+            Discipline::Codel(Codel { target, interval, limit: Limit::Packets(packets), ecn })
+        }),
+        (1..20_u16, 1..3_000_u32, 0..9_000_u64).prop_map(|(flows, quantum, bytes)| {
+            let limit = Limit::Bytes(Size::bytes(bytes));
+            Discipline::FqCodel(FqCodel { flows, quantum, codel: Codel { limit, ..Codel::default() } })
+        }),
         (0..9_000_u64).prop_map(|bytes| Discipline::DropTail(Limit::Bytes(Size::bytes(bytes)))),
     ];
     let rate = proptest::option::of((1..20_u32).prop_map(Rate::mbit));

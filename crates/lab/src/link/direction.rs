@@ -6,7 +6,7 @@ use host::{Instant, Random};
 use super::counters::{Books, Counters};
 use super::impairments::{Framing, Impairments, Lost};
 use super::path::Path;
-use super::queue::Queue;
+use super::queue::{Queue, Waiting};
 
 /// One direction of a link: frames and the time go in, frames come out when they have arrived.
 ///
@@ -19,6 +19,8 @@ pub struct Direction {
     impairments: Impairments,
     is_cut: bool,
     queue: Queue,
+    /// Of the hash by which a queue tells flows apart.
+    flow_key: [u8; 16],
     /// Until when the frames before keep the sender.
     busy: Instant,
     /// The first frame in the queue was not there before.
@@ -39,9 +41,12 @@ impl Direction {
         impairments: Impairments,
         mut stream: impl FnMut(&str) -> Random,
     ) -> Self {
+        let mut flow_key = [0; 16];
+        stream("flows").fill(&mut flow_key);
         Self {
             is_cut: false,
-            queue: Queue::new(impairments.queue),
+            queue: Queue::new(impairments.queue, framing, flow_key),
+            flow_key,
             busy: Instant::ORIGIN,
             ready: Instant::ORIGIN,
             path: Path::new(framing, &mut stream),
@@ -60,8 +65,8 @@ impl Direction {
     pub fn set(&mut self, now: Instant, impairments: Impairments) {
         self.handle_timeout(now);
         if impairments.queue != self.impairments.queue {
-            let old = std::mem::replace(&mut self.queue, Queue::new(impairments.queue));
-            for waiting in old.into_waiting() {
+            let new = Queue::new(impairments.queue, self.path.framing(), self.flow_key);
+            for waiting in std::mem::replace(&mut self.queue, new).into_waiting() {
                 self.queue.push(waiting, &mut self.books);
             }
         }
@@ -93,7 +98,7 @@ impl Direction {
                 return;
             }
         }
-        self.queue.enter(now, frame, &mut self.books);
+        self.queue.push(Waiting { since: now, frame }, &mut self.books);
     }
 
     /// A frame that has arrived by now, in the order of arrival.

@@ -1,22 +1,36 @@
 //! Where frames wait for their turn.
 
+mod codel;
 mod drop_tail;
-
-use std::fmt::{self, Display, Formatter};
-use std::str::FromStr;
+mod fifo;
+mod fq_codel;
+mod text;
 
 use bytes::Bytes;
 use host::Instant;
 
+use self::codel::CodelQueue;
 use self::drop_tail::DropTail;
+use self::fq_codel::FqCodelQueue;
 use super::counters::Books;
-use crate::units::{Limit, Size, UnitError};
+use super::impairments::Framing;
+use crate::units::{Limit, Size};
 
-/// Which frames wait, which of them goes first, and which are given up. Written as its limit, `256KiB` or `25p`.
+pub use self::codel::Codel;
+pub use self::fq_codel::FqCodel;
+
+/// Which frames wait, which of them goes first, and which are given up.
+///
+/// Written `256KiB` or `25p` for drop-tail, else `codel` or `fq_codel`, then any of `limit 1000p`, `target 5ms`, `interval
+/// 100ms`, `ecn`, `noecn`, and for the latter `flows 1024` and `quantum 1514B`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Discipline {
     /// First come, first served; what comes when the queue is full is lost.
     DropTail(Limit),
+    /// First come, first served; frames are given up or marked when all wait too long.
+    Codel(Codel),
+    /// The same for each flow by itself, and flows take turns.
+    FqCodel(FqCodel),
 }
 
 impl Default for Discipline {
@@ -26,25 +40,8 @@ impl Default for Discipline {
     }
 }
 
-impl FromStr for Discipline {
-    type Err = UnitError;
-
-    fn from_str(text: &str) -> Result<Self, UnitError> {
-        text.parse().map(Self::DropTail)
-    }
-}
-
-impl Display for Discipline {
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::DropTail(limit) => limit.fmt(formatter),
-        }
-    }
-}
-
 /// A frame that waits, and since when.
 pub(super) struct Waiting {
-    #[expect(dead_code, reason = "CoDel will look at it")]
     pub(super) since: Instant,
     pub(super) frame: Bytes,
 }
@@ -52,64 +49,79 @@ pub(super) struct Waiting {
 /// The queue of one direction.
 pub(super) enum Queue {
     DropTail(DropTail),
+    Codel(CodelQueue),
+    FqCodel(FqCodelQueue),
 }
 
 impl Queue {
-    pub(super) fn new(discipline: Discipline) -> Self {
+    /// `key` is that of the hash by which flows are told apart.
+    pub(super) fn new(discipline: Discipline, framing: Framing, key: [u8; 16]) -> Self {
         match discipline {
             Discipline::DropTail(limit) => Self::DropTail(DropTail::new(limit)),
+            Discipline::Codel(settings) => Self::Codel(CodelQueue::new(settings, framing)),
+            Discipline::FqCodel(settings) => Self::FqCodel(FqCodelQueue::new(settings, framing, key)),
         }
     }
 
-    /// A frame comes at `now`.
-    pub(super) fn enter(&mut self, now: Instant, frame: Bytes, books: &mut Books) {
-        self.push(Waiting { since: now, frame }, books);
-    }
-
-    /// A frame comes that has waited elsewhere.
+    /// A frame comes.
     pub(super) fn push(&mut self, waiting: Waiting, books: &mut Books) {
         match self {
             Self::DropTail(queue) => queue.push(waiting, books),
+            Self::Codel(queue) => queue.push(waiting, books),
+            Self::FqCodel(queue) => queue.push(waiting, books),
         }
         self.count(books);
-    }
-
-    /// A frame comes at `now` to an empty queue before a free wire.
-    pub(super) fn pass(&mut self, _now: Instant, frame: Bytes, _books: &mut Books) -> Option<Bytes> {
-        match self {
-            Self::DropTail(_) => Some(frame),
-        }
-    }
-
-    /// All frames that wait, in the order in which they would go.
-    pub(super) fn into_waiting(self) -> Vec<Waiting> {
-        match self {
-            Self::DropTail(queue) => queue.into_waiting(),
-        }
     }
 
     /// The frame whose turn it is at `now`. There may be none although some waited, for all may be given up.
     pub(super) fn pop(&mut self, now: Instant, books: &mut Books) -> Option<Bytes> {
-        let _ = now;
-        let frame = match self {
-            Self::DropTail(queue) => queue.pop(),
+        let waiting = match self {
+            Self::DropTail(queue) => queue.fifo.pop(),
+            Self::Codel(queue) => queue.pop(now, books),
+            Self::FqCodel(queue) => queue.pop(now, books),
         };
         self.count(books);
-        frame.map(|waiting| waiting.frame)
+        waiting.map(|waiting| waiting.frame)
+    }
+
+    /// A frame comes at `now` to an empty queue before a free wire, and goes: even a queue without any room lets it through.
+    pub(super) fn pass(&mut self, now: Instant, frame: Bytes, books: &mut Books) -> Option<Bytes> {
+        match self {
+            Self::DropTail(_) => Some(frame),
+            Self::Codel(_) | Self::FqCodel(_) => {
+                self.push(Waiting { since: now, frame }, books);
+                self.pop(now, books)
+            }
+        }
     }
 
     /// Frames that wait.
     pub(super) fn frames(&self) -> usize {
         match self {
-            Self::DropTail(queue) => queue.frames(),
+            Self::DropTail(queue) => queue.fifo.frames(),
+            Self::Codel(queue) => queue.fifo.frames(),
+            Self::FqCodel(queue) => queue.frames(),
         }
     }
 
     /// Bytes that wait.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::DropTail(queue) => queue.bytes(),
+            Self::DropTail(queue) => queue.fifo.bytes(),
+            Self::Codel(queue) => queue.fifo.bytes(),
+            Self::FqCodel(queue) => queue.bytes(),
         }
+    }
+
+    /// All frames that wait, the one that came first in front.
+    pub(super) fn into_waiting(mut self) -> Vec<Waiting> {
+        let mut all: Vec<Waiting> = match &mut self {
+            Self::DropTail(queue) => queue.fifo.drain().collect(),
+            Self::Codel(queue) => queue.fifo.drain().collect(),
+            Self::FqCodel(queue) => queue.drain(),
+        };
+        all.sort_by_key(|waiting| waiting.since);
+        all
     }
 
     fn count(&self, books: &mut Books) {
