@@ -6,4 +6,6 @@ pub mod device;
 mod sockets;
 
 pub use device::Device;
-pub use sockets::{DeviceCounters, StackConnection, StackDatagrams, StackHost, StackListener};
+pub use sockets::{
+    DeviceCounters, EchoAnswer, StackConnection, StackDatagrams, StackEcho, StackHost, StackListener,
+};

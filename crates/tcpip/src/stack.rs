@@ -6,7 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use host::{Instant, Random};
 use trace::Tracer;
 
-use crate::internet::{self, Cidr, ConfigError, EchoRequest, Layer, Received, Route, SendError};
+use crate::internet::{
+    self, Cidr, ConfigError, EchoRequest, Failure, Layer, Problem, Received, Route, SendError,
+};
 use crate::link::InterfaceConfig;
 use crate::transport::tcp::Settings;
 use crate::transport::{
@@ -64,6 +66,17 @@ pub enum Notice {
         ttl: u8,
         /// What came back.
         data: Vec<u8>,
+    },
+    /// What [`Stack::echo`] sent did not get there.
+    EchoFailed {
+        /// Who says so; ourselves where a neighbour did not answer.
+        reporter: IpAddr,
+        /// What went wrong.
+        problem: Problem,
+        /// Which pinger asked.
+        identifier: u16,
+        /// Its which request.
+        sequence: u16,
     },
 }
 
@@ -133,7 +146,7 @@ impl Stack {
         while let Some(event) = self.internet.poll_event() {
             match event {
                 internet::Event::Failure(failure) => {
-                    self.transport.icmp_error(now, &failure.as_error(), &mut self.internet.with(out));
+                    fail(&mut self.internet, &mut self.transport, &mut self.notices, now, &failure, out);
                 }
                 event => note(&mut self.notices, Notice::Internet(event)),
             }
@@ -242,7 +255,7 @@ impl Stack {
         self.transport.close_udp(id);
     }
 
-    /// Asks `destination` whether it is there; [`Notice::EchoReply`] is the answer.
+    /// Asks a host whether it is there; [`Notice::EchoReply`] or [`Notice::EchoFailed`] is the answer.
     ///
     /// # Errors
     ///
@@ -323,13 +336,27 @@ fn take_in(
                 internet.reject(now, &delivery, out);
             }
         }
-        Received::Failure(failure) => {
-            transport.icmp_error(now, &failure.as_error(), &mut internet.with(out));
-        }
+        Received::Failure(failure) => fail(internet, transport, notices, now, &failure, out),
         Received::EchoReply { source, identifier, sequence, ttl, data } => {
             note(notices, Notice::EchoReply { source, identifier, sequence, ttl, data });
         }
     }
+}
+
+/// Tells whom it concerns that a packet of ours did not get through.
+fn fail(
+    internet: &mut Layer,
+    transport: &mut Transport,
+    notices: &mut VecDeque<Notice>,
+    now: Instant,
+    failure: &Failure,
+    out: &mut dyn Transmit,
+) {
+    if let Some((identifier, sequence)) = internet.echo_failed(now, failure) {
+        let Failure { reporter, problem, .. } = *failure;
+        return note(notices, Notice::EchoFailed { reporter, problem, identifier, sequence });
+    }
+    transport.icmp_error(now, &failure.as_error(), &mut internet.with(out));
 }
 
 fn note(notices: &mut VecDeque<Notice>, notice: Notice) {

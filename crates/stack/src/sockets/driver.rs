@@ -100,9 +100,7 @@ impl<R: Runtime, D: Device> Inner<R, D> {
     /// Sends what is due, tells who waits, and brings the timer forward where need be.
     fn settle(&mut self, now: Instant) {
         self.stack.transmit(now, &mut self.devices);
-        while let Some(event) = self.stack.poll_event() {
-            self.waiting.tell(&event);
-        }
+        self.tell();
         // Putting it off can wait until it rings: that spares the timer what nearly every segment does to the deadline.
         if let Some(deadline) = self.stack.poll_timeout()
             && self.armed.is_none_or(|armed| deadline < armed)
@@ -111,6 +109,16 @@ impl<R: Runtime, D: Device> Inner<R, D> {
         }
         if self.devices.0.iter().any(|port| port.wants_room) {
             self.waiting.due.extend(self.driver.clone());
+        }
+    }
+
+    /// Tells what happened to whom it concerns.
+    fn tell(&mut self) {
+        while let Some(event) = self.stack.poll_event() {
+            self.waiting.tell(&event);
+        }
+        while let Some(notice) = self.stack.poll_notice() {
+            self.waiting.note(notice);
         }
     }
 
@@ -139,9 +147,7 @@ impl<R: Runtime, D: Device> Inner<R, D> {
             }
         }
         self.stack.transmit(now, &mut self.devices);
-        while let Some(event) = self.stack.poll_event() {
-            self.waiting.tell(&event);
-        }
+        self.tell();
         let deadline = self.stack.poll_timeout();
         if deadline != self.armed {
             self.arm(deadline);

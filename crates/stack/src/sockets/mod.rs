@@ -3,20 +3,22 @@
 mod connection;
 mod datagrams;
 mod driver;
+mod echo;
 mod error;
 mod listener;
 mod waiting;
 
 use std::fmt;
-use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
+use std::future::{Future, poll_fn};
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use host::{Instant, ListenOptions, Network, Random, Runtime, Shard, WallTime, sleep};
 use tcpip::internet::ConfigError;
-use tcpip::link::{InterfaceConfig, Medium};
+use tcpip::link::{AddressState, InterfaceConfig, Medium};
 use tcpip::{InterfaceId, Stack, StackConfig, Transmit};
 use trace::Tracer;
 
@@ -25,6 +27,7 @@ use crate::Device;
 pub use connection::StackConnection;
 pub use datagrams::StackDatagrams;
 pub use driver::DeviceCounters;
+pub use echo::{EchoAnswer, StackEcho};
 pub use listener::StackListener;
 
 use connection::Dialing;
@@ -72,6 +75,42 @@ impl<R: Runtime, D: Device> StackHost<R, D> {
         self.shared.with(|inner, now| change(&mut inner.stack, now, &mut inner.devices))
     }
 
+    /// A socket that asks other hosts whether they are there.
+    ///
+    /// # Errors
+    ///
+    /// When as many ask already as there can be.
+    pub fn echo(&self) -> io::Result<StackEcho<R, D>> {
+        StackEcho::open(self.shared.clone())
+    }
+
+    /// Waits until nobody else shows to have one of this host's addresses (RFC 4862, RFC 5227): until then what is sent
+    /// and received by an address that was added a moment ago is lost.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse` when somebody has one of them.
+    pub async fn addresses_ready(&self) -> io::Result<()> {
+        poll_fn(|context| {
+            self.shared.peek(|inner, _| {
+                let mut waits = false;
+                for own in inner.stack.internet().interfaces().iter().flat_map(|one| one.addresses()) {
+                    match own.state {
+                        AddressState::Duplicate => return Poll::Ready(Err(taken(own.cidr.address))),
+                        AddressState::Tentative => waits = true,
+                        _ => {}
+                    }
+                }
+                if !waits {
+                    return Poll::Ready(Ok(()));
+                }
+                inner.waiting.for_addresses(context.waker());
+                Poll::Pending
+            })
+        })
+        .await
+    }
+
     /// What the device under `interface` has moved and lost.
     pub fn device_counters(&self, interface: InterfaceId) -> DeviceCounters {
         self.shared.with(|inner, _| inner.devices.counters(interface))
@@ -95,6 +134,12 @@ impl<R: Runtime, D: Device> StackHost<R, D> {
     pub fn runtime(&self) -> &R {
         &self.shared.runtime
     }
+}
+
+fn taken(address: IpAddr) -> io::Error {
+    let why =
+        format!("another host on the link has the address {address}: give this one another, or end that one");
+    io::Error::new(ErrorKind::AddrInUse, why)
 }
 
 impl<R: Runtime, D: Device> Clone for StackHost<R, D> {

@@ -1,11 +1,23 @@
 //! Who waits for which socket.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
+use tcpip::Notice;
 use tcpip::transport::Event;
 use tcpip::transport::{ConnectionId, ListenerId, UdpId};
+
+use super::echo::EchoAnswer;
+
+/// Answers that wait for one who asked.
+const ANSWERS: usize = 1024;
+
+#[derive(Default)]
+struct Asking {
+    answers: VecDeque<EchoAnswer>,
+    waker: Option<Waker>,
+}
 
 /// The wakers of all sockets. The maps are only looked into, never walked through: their order is nobody's business.
 #[derive(Default)]
@@ -14,6 +26,10 @@ pub(super) struct Waiting {
     writers: HashMap<ConnectionId, Waker>,
     listeners: HashMap<ListenerId, Waker>,
     receivers: HashMap<UdpId, Waker>,
+    /// Who asks whether other hosts are there, by identifier.
+    echoes: HashMap<u16, Asking>,
+    /// Who waits for something to happen to the addresses of this host.
+    watchers: Vec<Waker>,
     /// To be woken once the lock is released, first in, first out.
     pub(super) due: Vec<Waker>,
     /// To be dropped once the lock is released: the last handle to a task drops what the task held, sockets among it.
@@ -51,6 +67,55 @@ impl Waiting {
     /// As [`forget`](Self::forget).
     pub(super) fn forget_datagrams(&mut self, id: UdpId) {
         self.stale.extend(self.receivers.remove(&id));
+    }
+
+    /// Gives `identifier` to who asks; `false` when somebody has it.
+    pub(super) fn open_echo(&mut self, identifier: u16) -> bool {
+        let free = !self.echoes.contains_key(&identifier);
+        if free {
+            self.echoes.insert(identifier, Asking::default());
+        }
+        free
+    }
+
+    /// The next answer to who asks as `identifier`.
+    pub(super) fn poll_echo(&mut self, identifier: u16, waker: &Waker) -> Poll<EchoAnswer> {
+        let Some(asking) = self.echoes.get_mut(&identifier) else { return Poll::Pending };
+        if let Some(answer) = asking.answers.pop_front() {
+            return Poll::Ready(answer);
+        }
+        self.stale.extend(asking.waker.replace(waker.clone()));
+        Poll::Pending
+    }
+
+    pub(super) fn close_echo(&mut self, identifier: u16) {
+        self.stale.extend(self.echoes.remove(&identifier).and_then(|asking| asking.waker));
+    }
+
+    /// Wakes `waker` when something happens to the addresses of this host.
+    pub(super) fn for_addresses(&mut self, waker: &Waker) {
+        if !self.watchers.iter().any(|watcher| watcher.will_wake(waker)) {
+            self.watchers.push(waker.clone());
+        }
+    }
+
+    /// Hands a notice to whom it concerns.
+    pub(super) fn note(&mut self, notice: Notice) {
+        let (identifier, answer) = match notice {
+            Notice::EchoReply { source, identifier, sequence, ttl, data } => {
+                (identifier, EchoAnswer::Reply { source, sequence, ttl, data })
+            }
+            Notice::EchoFailed { reporter, problem, identifier, sequence } => {
+                (identifier, EchoAnswer::Failed { reporter, problem, sequence })
+            }
+            _ => return self.due.append(&mut self.watchers),
+        };
+        let Some(asking) = self.echoes.get_mut(&identifier) else { return };
+        if asking.answers.len() == ANSWERS {
+            asking.answers.pop_front();
+        }
+        asking.answers.push_back(answer);
+        self.due.extend(asking.waker.take());
     }
 
     /// Both who read and who write are to look again.

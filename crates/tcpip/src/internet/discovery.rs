@@ -1,7 +1,6 @@
 //! Finding neighbours and keeping addresses: ARP (RFC 826, RFC 5227), NDP (RFC 4861, RFC 4862).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Duration;
 
 use host::Instant;
 use wire::arp::{Operation, Packet as Arp};
@@ -12,14 +11,12 @@ use wire::{EtherType, MacAddress, Protocol, icmpv6, ipv6};
 use super::deliver::Arrived;
 use super::errors::{Complaint, failure};
 use super::routing::Hop;
-use super::{Event, Layer, Problem};
+use super::{Event, Failure, Layer, Problem};
 use crate::link::{Action, AddressState, Heard, Waiting};
 use crate::{Descending, InterfaceId, Transmit};
 
 /// Events that wait to be taken.
 const MAX_EVENTS: usize = 256;
-/// Between probes, and from the last one until the address is ours.
-const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often a new address is asked for (RFC 5227 section 1.1 PROBE_NUM, RFC 4862 section 5.1 DupAddrDetectTransmits).
 pub(super) fn probes(address: IpAddr) -> u8 {
@@ -81,7 +78,8 @@ impl Layer {
             if packet.forwarded {
                 self.complain(now, on, &packet.bytes, &Complaint::Host, out);
             } else if let Some(failure) = failure(address, Problem::HostUnreachable, &packet.bytes) {
-                self.event(Event::Failure(failure));
+                // Nobody said so: we found out.
+                self.event(Event::Failure(Failure { reporter: failure.source, ..failure }));
             }
         }
     }
@@ -103,13 +101,14 @@ impl Layer {
 
     fn probe_addresses(&mut self, now: Instant, id: InterfaceId, out: &mut dyn Transmit) {
         let mut due = Vec::new();
+        let interval = self.config.probe_interval;
         for own in &mut self.interfaces[usize::from(id.0)].addresses {
             let Some((left, at)) = own.probe.filter(|(_, at)| *at <= now) else { continue };
             if left == 0 {
                 own.probe = None;
                 own.state = AddressState::Preferred;
             } else {
-                own.probe = Some((left - 1, at.max(now) + PROBE_INTERVAL));
+                own.probe = Some((left - 1, at.max(now) + interval));
             }
             due.push((own.cidr.address, left > 0));
         }

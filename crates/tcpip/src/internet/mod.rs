@@ -8,6 +8,7 @@ mod cidr;
 mod counters;
 mod deliver;
 mod discovery;
+mod echo;
 mod errors;
 mod events;
 mod forward;
@@ -24,8 +25,9 @@ mod slaac;
 pub(crate) use cidr::common_bits;
 pub use cidr::{Cidr, CidrError, Route};
 pub use counters::Counters;
+pub use echo::EchoRequest;
 pub use events::{Event, Failure, Looped, Received};
-pub use send::{Below, EchoRequest};
+pub use send::Below;
 pub use service::{Delivery, IcmpError, Internet, Path, Problem, SendError, Sending};
 
 use std::collections::VecDeque;
@@ -52,6 +54,10 @@ pub struct Config {
     /// Whether an address that is added waits until nobody else shows to have it (RFC 4862 section 5.4, RFC 5227).
     /// Until then packets neither come to it nor leave from it.
     pub detect_duplicates: bool,
+    /// The time between two probes for an address, and from the last one until it is ours: PROBE_MIN of RFC 5227 and
+    /// RetransTimer of RFC 4861 section 10, which have a second for every network there may be. On one where neighbours
+    /// answer at once less will do.
+    pub probe_interval: Duration,
     /// TTL and hop limit of what is sent.
     pub ttl: u8,
     /// Bytes that fragments of all packets together may take.
@@ -65,6 +71,7 @@ impl Default for Config {
         Self {
             forwarding: false,
             detect_duplicates: false,
+            probe_interval: Duration::from_secs(1),
             ttl: 64,
             reassembly_bytes: 4 * 1024 * 1024,
             path_mtus: 1024,
@@ -85,6 +92,7 @@ pub struct Layer {
     path_mtus: path_mtu::PathMtus,
     fragments: reassembly::Reassembly,
     limit: limit::ErrorLimit,
+    asked: echo::Asked,
     looped: VecDeque<Looped>,
     looped_bytes: usize,
     events: VecDeque<Event>,
@@ -118,6 +126,7 @@ impl Layer {
             path_mtus: path_mtu::PathMtus::new(config.path_mtus),
             fragments: reassembly::Reassembly::new(config.reassembly_bytes),
             limit: limit::ErrorLimit::new(&mut random),
+            asked: echo::Asked::default(),
             config,
             random,
             tracer,
@@ -171,7 +180,8 @@ impl Layer {
     ) -> Result<(), ConfigError> {
         let detect = self.config.detect_duplicates;
         // Probes begin after a random delay, so that hosts that start together do not ask together.
-        let delay = Duration::from_nanos(self.random.below(1_000_000_000));
+        let delay =
+            Duration::from_nanos(self.random.below(self.config.probe_interval.as_nanos().max(1) as u64));
         let interface = self.interfaces.get_mut(usize::from(id.0)).ok_or(ConfigError::NoInterface)?;
         let address = cidr.address;
         if address.is_multicast() || address.is_unspecified() || address == IpAddr::from([255; 4]) {

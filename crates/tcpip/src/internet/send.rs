@@ -5,9 +5,7 @@ use std::net::IpAddr;
 
 use host::Instant;
 use trace::{Direction, Event as Traced, Fate};
-use wire::checksum::Sum;
-use wire::icmpv4::{self, Echo};
-use wire::{EtherType, MacAddress, Protocol, ethernet, icmpv6, ipv4, ipv6};
+use wire::{EtherType, MacAddress, Protocol, ethernet, ipv4, ipv6};
 
 use super::routing::Hop;
 use super::{ConfigError, Internet, Layer, Looped, Path, SendError, Sending};
@@ -19,23 +17,6 @@ const MAX_LOOPED: usize = 256;
 const MAX_LOOPED_BYTES: usize = 4 * 1024 * 1024;
 /// The largest packet from this host to itself.
 const LOOPED_MTU: u16 = 65_535;
-
-/// An echo request to be sent: a ping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EchoRequest<'a> {
-    /// Whom to ask.
-    pub destination: IpAddr,
-    /// From which of our addresses; `None` for the one that RFC 6724 chooses.
-    pub source: Option<IpAddr>,
-    /// Which pinger asks.
-    pub identifier: u16,
-    /// Its which request.
-    pub sequence: u16,
-    /// TTL or hop limit; `None` for the host's default.
-    pub ttl: Option<u8>,
-    /// What is to come back.
-    pub data: &'a [u8],
-}
 
 /// A [`Layer`] and a way out: what the transport layer stands on.
 pub struct Below<'a> {
@@ -82,13 +63,7 @@ impl Internet for Below<'_> {
     }
 
     fn packet_too_big(&mut self, now: Instant, destination: IpAddr, mtu: u16) -> u16 {
-        let Ok(hop) = self.layer.hop(destination, None) else { return mtu };
-        let before = self.layer.mtu(now, &hop, destination);
-        let mtu = self.layer.path_mtus.lower(now, destination, mtu, before);
-        self.layer
-            .tracer
-            .emit(now.as_nanos(), || Traced::Decision(trace::Decision::PathMtu { destination, mtu }));
-        mtu
+        self.layer.packet_too_big(now, destination, mtu)
     }
 
     fn join(
@@ -110,67 +85,6 @@ impl Internet for Below<'_> {
 }
 
 impl Layer {
-    /// Sends an echo request; the answer comes as [`Received::EchoReply`](super::Received::EchoReply).
-    ///
-    /// # Errors
-    ///
-    /// As [`SendError`] says.
-    pub fn echo(
-        &mut self,
-        now: Instant,
-        request: &EchoRequest<'_>,
-        out: &mut dyn Transmit,
-    ) -> Result<(), SendError> {
-        let EchoRequest { destination, source, identifier, sequence, ttl, data } = *request;
-        let source = self.path(now, destination, source, None)?.source;
-        if data.len() > 65_535 - ipv4::Header::MIN_LEN - icmpv4::Message::MIN_LEN {
-            return Err(SendError::TooBig(u16::MAX));
-        }
-        let echo = Echo { identifier, sequence, data };
-        self.send_echo(now, source, destination, &echo, true, ttl, out)
-    }
-
-    /// An echo request or reply.
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn send_echo(
-        &mut self,
-        now: Instant,
-        source: IpAddr,
-        destination: IpAddr,
-        echo: &Echo<'_>,
-        request: bool,
-        ttl: Option<u8>,
-        out: &mut dyn Transmit,
-    ) -> Result<(), SendError> {
-        let mut bytes = vec![0; icmpv4::Message::MIN_LEN + echo.data.len()];
-        let protocol = if source.is_ipv4() {
-            let message = match request {
-                true => icmpv4::Message::EchoRequest(*echo),
-                false => icmpv4::Message::EchoReply(*echo),
-            };
-            message.emit(&mut bytes);
-            Protocol::ICMP
-        } else {
-            let message = match request {
-                true => icmpv6::Message::EchoRequest(*echo),
-                false => icmpv6::Message::EchoReply(*echo),
-            };
-            let pseudo = Sum::pseudo_header(source, destination, Protocol::ICMPV6.0, bytes.len());
-            message.emit(&mut bytes, pseudo);
-            Protocol::ICMPV6
-        };
-        let sending = Sending {
-            source,
-            destination,
-            protocol,
-            ttl,
-            traffic_class: 0,
-            dont_fragment: false,
-            interface: None,
-        };
-        self.send(now, &sending, &mut Descending::new([&bytes, &[]]), out)
-    }
-
     pub(super) fn path(
         &mut self,
         now: Instant,
@@ -190,6 +104,15 @@ impl Layer {
             _ => u32::from(mtu),
         };
         Ok(Path { interface: hop.interface, source, mtu, segmented })
+    }
+
+    /// Lowers the path MTU, on a word that is believed, and says what it is now.
+    pub(super) fn packet_too_big(&mut self, now: Instant, destination: IpAddr, mtu: u16) -> u16 {
+        let Ok(hop) = self.hop(destination, None) else { return mtu };
+        let before = self.mtu(now, &hop, destination);
+        let mtu = self.path_mtus.lower(now, destination, mtu, before);
+        self.tracer.emit(now.as_nanos(), || Traced::Decision(trace::Decision::PathMtu { destination, mtu }));
+        mtu
     }
 
     fn mtu(&self, now: Instant, hop: &Hop, destination: IpAddr) -> u16 {
