@@ -41,6 +41,8 @@
 mod clock;
 mod connection;
 mod datagrams;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod echo;
 mod listener;
 mod machine;
 mod process;
@@ -51,6 +53,8 @@ mod timer;
 
 pub use connection::KernelConnection;
 pub use datagrams::KernelDatagrams;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub use echo::{EchoAnswer, KernelEcho};
 pub use listener::KernelListener;
 pub use machine::KernelHost;
 pub use process::{ShutdownSignals, Signal, notify_ready, notify_stopping, raise_file_limit};

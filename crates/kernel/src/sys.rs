@@ -6,6 +6,9 @@
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) use tcp::{disconnect, tcp_info, unacknowledged};
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) use icmp::{Message, Origin, receive, report_errors, watch};
+
 use std::io;
 
 /// Raises the soft limit of open files to the hard one, and gives the limit that holds now.
@@ -77,5 +80,143 @@ mod tcp {
         let length = size_of::<libc::sockaddr>() as libc::socklen_t;
         // SAFETY: the kernel reads `length` bytes, the size of `nowhere`.
         check(unsafe { libc::connect(socket.as_fd().as_raw_fd(), &raw const nowhere, length) })
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod icmp {
+    use std::io;
+    use std::mem::{size_of, zeroed};
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    use std::os::fd::{AsFd, AsRawFd};
+    use std::ptr;
+
+    use socket2::Socket;
+    use tokio::io::Interest;
+    use tokio::io::unix::AsyncFd;
+
+    use super::check;
+
+    /// What comes with a packet, or with one that the kernel gives back because it did not get there.
+    #[derive(Clone, Copy, Debug, Default)]
+    pub(crate) struct Message {
+        /// Bytes in the buffer.
+        pub(crate) len: usize,
+        /// From whom.
+        pub(crate) source: Option<IpAddr>,
+        /// Its TTL or hop limit.
+        pub(crate) ttl: Option<u8>,
+        /// Why it came back.
+        pub(crate) origin: Option<Origin>,
+    }
+
+    /// Why the kernel gives a packet back (`sock_extended_err`, `ip(7)`).
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Origin {
+        /// Of the ICMP error, if one did it.
+        pub(crate) kind: u8,
+        /// Of the ICMP error.
+        pub(crate) code: u8,
+        /// Which MTU a router has, if it said so.
+        pub(crate) info: u32,
+        /// The ICMP error's sender; none where this machine itself had something against it.
+        pub(crate) reporter: Option<IpAddr>,
+    }
+
+    /// Has the kernel tell TTLs, and give back what ICMP errors are about (IP_RECVTTL, IP_RECVERR and those of IPv6).
+    pub(crate) fn report_errors(socket: &impl AsFd, v6: bool) -> io::Result<()> {
+        let options = match v6 {
+            false => [(libc::IPPROTO_IP, libc::IP_RECVTTL), (libc::IPPROTO_IP, libc::IP_RECVERR)],
+            true => [(libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT), (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)],
+        };
+        let on: libc::c_int = 1;
+        for (level, option) in options {
+            let length = size_of::<libc::c_int>() as libc::socklen_t;
+            let socket = socket.as_fd().as_raw_fd();
+            // SAFETY: each of these options takes an int, which the kernel reads through the pointer.
+            check(unsafe { libc::setsockopt(socket, level, option, (&raw const on).cast(), length) })?;
+        }
+        Ok(())
+    }
+
+    /// Lets the runtime that the caller runs in watch `socket`, its error queue as well.
+    pub(crate) fn watch(socket: Socket) -> io::Result<AsyncFd<Socket>> {
+        // SAFETY: the socket owns its open descriptor, and nothing here swaps or closes it while the AsyncFd holds it: only
+        // shared borrows of it are ever taken.
+        Ok(unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE | Interest::ERROR) }?)
+    }
+
+    /// Receives a packet, or, from the error queue, one that came back (`recvmsg(2)`), without waiting.
+    pub(crate) fn receive(socket: &impl AsFd, buffer: &mut [u8], errors: bool) -> io::Result<Message> {
+        // SAFETY: sockaddr_storage is plain integers, for which zero is a value.
+        let mut source: libc::sockaddr_storage = unsafe { zeroed() };
+        // Of u64, so that it is aligned as cmsghdr asks; more than the TTL and the longest error take.
+        let mut control = [0_u64; 32];
+        let mut piece = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        // SAFETY: msghdr is plain integers and pointers, for which zero is a value.
+        let mut header: libc::msghdr = unsafe { zeroed() };
+        header.msg_name = (&raw mut source).cast();
+        header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+        header.msg_iov = &raw mut piece;
+        header.msg_iovlen = 1;
+        header.msg_control = control.as_mut_ptr().cast();
+        header.msg_controllen = size_of_val(&control) as _;
+        let flags = libc::MSG_DONTWAIT | if errors { libc::MSG_ERRQUEUE } else { 0 };
+        // SAFETY: every pointer of `header` is valid and exclusive for the length beside it while the call lasts.
+        let len = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut header, flags) };
+        let len = usize::try_from(len).map_err(|_| io::Error::last_os_error())?;
+        // SAFETY: `source` is an initialized sockaddr_storage.
+        let source = unsafe { address((&raw const source).cast()) };
+        let mut message = Message { len, source, ..Message::default() };
+        // SAFETY: the kernel has filled `header` and the control messages that it points to, which are not changed or moved
+        // while they are walked; the pointers that CMSG_FIRSTHDR and CMSG_NXTHDR give lie within them or are null.
+        unsafe {
+            let mut next = libc::CMSG_FIRSTHDR(&raw const header);
+            while !next.is_null() {
+                let data = libc::CMSG_DATA(next);
+                match ((*next).cmsg_level, (*next).cmsg_type) {
+                    (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
+                        let ttl = ptr::read_unaligned(data.cast::<libc::c_int>());
+                        message.ttl = u8::try_from(ttl).ok();
+                    }
+                    (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
+                        let error = ptr::read_unaligned(data.cast::<libc::sock_extended_err>());
+                        // SO_EE_OFFENDER: the address follows, of family AF_UNSPEC where there is none.
+                        let offender = data.add(size_of::<libc::sock_extended_err>());
+                        message.origin = Some(Origin {
+                            kind: error.ee_type,
+                            code: error.ee_code,
+                            info: error.ee_info,
+                            reporter: address(offender),
+                        });
+                    }
+                    _ => {}
+                }
+                next = libc::CMSG_NXTHDR(&raw const header, next);
+            }
+        }
+        Ok(message)
+    }
+
+    /// The IP address of a socket address.
+    ///
+    /// # Safety
+    ///
+    /// `at` points to a socket address of the length that its family has, aligned or not.
+    unsafe fn address(at: *const u8) -> Option<IpAddr> {
+        // SAFETY: every socket address begins with its family; what follows is as long as the caller promises.
+        unsafe {
+            match libc::c_int::from(ptr::read_unaligned(at.cast::<libc::sa_family_t>())) {
+                libc::AF_INET => {
+                    let v4 = ptr::read_unaligned(at.cast::<libc::sockaddr_in>());
+                    Some(Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr)).into())
+                }
+                libc::AF_INET6 => {
+                    let v6 = ptr::read_unaligned(at.cast::<libc::sockaddr_in6>());
+                    Some(Ipv6Addr::from(v6.sin6_addr.s6_addr).into())
+                }
+                _ => None,
+            }
+        }
     }
 }
