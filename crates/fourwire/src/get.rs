@@ -85,9 +85,8 @@ pub(crate) fn run(args: Args) -> Result<(), Error> {
         let args = args.clone();
         async move {
             let mut signals = ShutdownSignals::watch()?;
-            let network = args.network.open(host)?;
             let fetching = async {
-                match network {
+                match args.network.open(host).await? {
                     Opened::Kernel(host) => fetch(host, &args).await,
                     Opened::Own(host) => fetch(host, &args).await,
                 }

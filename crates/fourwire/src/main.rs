@@ -5,6 +5,7 @@ mod get;
 mod input;
 mod names;
 mod network;
+mod ping;
 mod publish;
 mod remote;
 mod restore;
@@ -36,6 +37,7 @@ enum Command {
     Publish(publish::Args),
     Watch(watch::Args),
     Get(get::Args),
+    Ping(ping::Args),
     Udp(udp::Args),
     Ws(ws::Args),
     Backup(backup::Args),
@@ -45,7 +47,7 @@ enum Command {
 fn main() -> ExitCode {
     let line = CommandLine::parse();
     match run(line.command.unwrap_or(Command::Serve(line.serve))) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("fourwire: {error}");
             ExitCode::FAILURE
@@ -53,18 +55,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<(), Box<dyn Error>> {
+fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
     match command {
         Command::Serve(args) => serve::run(args)?,
         Command::Publish(args) => publish::run(args)?,
         Command::Watch(args) => watch::run(args)?,
         Command::Get(args) => get::run(args)?,
+        Command::Ping(args) => return Ok(ping::run(args)),
         Command::Udp(args) => udp::run(args)?,
         Command::Ws(args) => ws::run(args)?,
         Command::Backup(args) => backup::run(args)?,
         Command::Restore(args) => restore::run(args)?,
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Whose network a command uses: the operating system's, or Fourwire's own on a device.
 
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
+use std::time::Duration;
 
 use host::Runtime;
 use kernel::KernelHost;
@@ -83,7 +85,13 @@ pub(crate) enum Error {
     System(Net),
     #[error("the network cannot be set up: {0}")]
     Config(#[from] ConfigError),
+    #[error("{0}")]
+    Address(io::Error),
 }
+
+/// Who has one of our addresses on the other side of a TAP says so at once: there is no reason to keep a user waiting for
+/// the seconds that RFC 5227 has for slow networks.
+const PROBE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A network, open.
 pub(crate) enum Opened {
@@ -97,8 +105,9 @@ impl Args {
         !matches!(self.net, None | Some(Net::Kernel))
     }
 
-    /// Opens the network, on the runtime of `kernel`, in which this must be called.
-    pub(crate) fn open(&self, kernel: KernelHost) -> Result<Opened, Error> {
+    /// Opens the network, on the runtime of `kernel`, in which this must be called, and waits until our addresses there
+    /// can be used.
+    pub(crate) async fn open(&self, kernel: KernelHost) -> Result<Opened, Error> {
         let net = self.net.clone().unwrap_or_default();
         let device = match &net {
             Net::Kernel if self.addresses.is_empty() && self.gateways.is_empty() => {
@@ -109,7 +118,10 @@ impl Args {
             Net::Tap(name) => tap(name, &kernel)?,
             Net::Tun(name) => tun(name)?,
         };
-        let host = OwnHost::new(kernel, StackConfig::default(), Tracer::OFF);
+        let mut config = StackConfig::default();
+        config.internet.detect_duplicates = true;
+        config.internet.probe_interval = PROBE_INTERVAL;
+        let host = OwnHost::new(kernel, config, Tracer::OFF);
         let interface = host.attach(&net.to_string(), device)?;
         host.with_stack(|stack, now, _| {
             let internet = stack.internet();
@@ -127,6 +139,7 @@ impl Args {
             }
             Ok::<_, ConfigError>(())
         })?;
+        host.addresses_ready().await.map_err(Error::Address)?;
         Ok(Opened::Own(host))
     }
 }

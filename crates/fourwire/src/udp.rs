@@ -94,9 +94,8 @@ pub(crate) fn run(args: Args) -> Result<(), Error> {
         let (command, network) = (args.command.clone(), args.network.clone());
         async move {
             let mut signals = ShutdownSignals::watch()?;
-            let network = network.open(host)?;
             let running = async {
-                match network {
+                match network.open(host).await? {
                     Opened::Kernel(host) => execute(host, &command).await,
                     Opened::Own(host) => execute(host, &command).await,
                 }

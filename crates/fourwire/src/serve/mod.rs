@@ -57,7 +57,7 @@ pub(crate) fn run(args: Args) -> Result<(), Error> {
         let station = take(&stations, &host);
         let (shutdown, settings) = (shutdown.clone(), &settings);
         async move {
-            let served = match settings.network.open(host) {
+            let served = match settings.network.open(host).await {
                 Err(error) => Err(error.into()),
                 Ok(Opened::Kernel(host)) if host.shard().index > 0 => {
                     station.serve(host, shutdown).await.map_err(Error::from)
