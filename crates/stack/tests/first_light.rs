@@ -169,8 +169,11 @@ fn seeds(default: u64) -> u64 {
 
 #[test]
 fn two_people_talk_over_our_own_tcp_and_nothing_is_lost() {
-    let lossy =
-        Impairments { delay: Duration::from_millis(5), loss: Chance::percent(1).into(), ..Impairments::default() };
+    let lossy = Impairments {
+        delay: Duration::from_millis(5),
+        loss: Chance::percent(1).into(),
+        ..Impairments::default()
+    };
     let mut lost = 0;
     for seed in 0..seeds(20) {
         // A frame travels two cables: 2 % are lost from end to end.
