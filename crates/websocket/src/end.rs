@@ -180,6 +180,18 @@ pub enum Refused {
     /// Closing has begun: nothing may follow the close frame.
     #[error("the connection is closing")]
     Closing,
+    /// Another message is being sent in pieces.
+    #[error("a message is being sent in pieces: finish it first")]
+    InPieces,
+    /// A piece of no message.
+    #[error("no message is begun that the piece could belong to")]
+    NotBegun,
+    /// A piece that does not fit the length with which its message was begun.
+    #[error("the piece does not fit its message's announced length, of which {left} bytes are left")]
+    Length {
+        /// Bytes that are still to come.
+        left: u64,
+    },
 }
 
 struct Status<'a>(Option<CloseCode>, &'a str);

@@ -95,6 +95,7 @@
 //! [`Prepared`] is framed once, and compressed at most once, for all who get it.
 
 mod close;
+mod counters;
 pub mod deflate;
 mod end;
 pub mod handshake;
@@ -104,10 +105,11 @@ pub mod protocol;
 pub mod stream;
 
 pub use close::CloseCode;
+pub use counters::{Counters, Traffic};
 pub use end::{End, Fault, Refused, Timeout};
 pub use limits::{Keepalive, Limits};
 pub use message::{Kind, Message, Outgoing, Prepared};
-pub use protocol::{Handler, Outbox};
+pub use protocol::{Begun, Handler, Intake, Outbox, Piece};
 pub use stream::WebSocket;
 
 /// Which end of a connection we are.

@@ -261,7 +261,7 @@ proptest! {
                 Step::Prepared(len) => (protocol.send(websocket::Prepared::binary(payload(len))), len),
                 Step::Ping(byte) => {
                     pings.push(vec![byte]);
-                    protocol.ping(&[byte]);
+                    protocol.ping(START, &[byte]);
                     continue;
                 }
                 Step::PingReceived(byte) => {

@@ -449,6 +449,106 @@ fn an_idle_connection_is_small() {
     assert!(size_of::<WebSocket<(), LabHost>>() <= 600, "{}", size_of::<WebSocket<(), LabHost>>());
 }
 
+#[test]
+fn a_message_is_written_and_read_in_pieces() {
+    for len in [None, Some(3_000_000)] {
+        let pair = Pair::new(Config::default());
+        let (mut server, mut client) = pair.sockets(&Limits::default(), None);
+        let reading = pair.server.host().spawn(async move {
+            let mut total = 0;
+            let mut message = server.read(1 << 30).await.unwrap().unwrap();
+            assert_eq!(message.kind(), Kind::Binary);
+            while let Some(piece) = message.next().await.unwrap() {
+                assert!(piece.len() <= 64 << 10 && piece.iter().all(|&byte| byte == 7));
+                total += piece.len();
+            }
+            assert_eq!(total, 3_000_000);
+            drop(message);
+            // The second is left unread in the middle, the third is read whole.
+            let mut message = server.read(1 << 30).await.unwrap().unwrap();
+            assert!(message.next().await.unwrap().is_some());
+            drop(message);
+            assert_eq!(server.next().await.unwrap(), Some(Message::text("whole")));
+            assert_eq!(server.next().await.unwrap(), Some(Message::text("again")));
+            assert!(server.read(1 << 30).await.unwrap().is_none());
+        });
+        pair.lab.block_on(async {
+            let mut message = client.write(Kind::Binary, len).await.unwrap();
+            for _ in 0..30 {
+                message.send(vec![7; 100_000]).await.unwrap();
+            }
+            message.finish().await.unwrap();
+            let mut message = client.write(Kind::Text, Some(400_000)).await.unwrap();
+            for _ in 0..4 {
+                message.send("x".repeat(100_000)).await.unwrap();
+            }
+            message.finish().await.unwrap();
+            client.send("whole").await.unwrap();
+            client.send("again").await.unwrap();
+            client.close(CloseCode::NORMAL, "").await;
+            reading.await;
+        });
+    }
+}
+
+#[test]
+fn a_message_that_is_not_finished_closes_the_connection() {
+    let pair = Pair::new(Config::default());
+    let (mut server, mut client) = pair.sockets(&Limits::default(), None);
+    let closing = pair.server.host().spawn(async move {
+        assert_eq!(server.next().await.unwrap(), None);
+        let Some(End::ClosedByPeer { code, .. }) = server.end() else { panic!("{:?}", server.end()) };
+        assert_eq!(*code, Some(CloseCode::INTERNAL_ERROR));
+    });
+    pair.lab.block_on(async {
+        let mut message = client.write(Kind::Binary, None).await.unwrap();
+        message.send("half").await.unwrap();
+        drop(message);
+        assert!(matches!(client.next().await, Ok(None)));
+        closing.await;
+    });
+}
+
+/// The pong comes although the application neither reads nor gets its own message through.
+#[test]
+fn pings_are_answered_while_a_message_waits_for_a_slow_reader() {
+    for halves in [false, true] {
+        let pair = Pair::new(Config::default());
+        let (server, mut client) = pair.connect();
+        let limits = Limits { queued_bytes: 64 << 20, ..Limits::default() };
+        let mut server = WebSocket::new(server, pair.server.host(), Role::Server, limits, None, Bytes::new());
+        let sending = pair.server.host().spawn(async move {
+            let message = Message::Binary(Bytes::from(vec![1; 2 << 20]));
+            if halves {
+                let (mut sender, mut receiver) = server.split();
+                sender.send(message).await.unwrap();
+                assert_eq!(receiver.next().await.unwrap(), Some(Message::text("kept")));
+            } else {
+                server.send(message).await.unwrap();
+                assert_eq!(server.next().await.unwrap(), Some(Message::text("kept")));
+            }
+        });
+        pair.lab.block_on(async {
+            host::sleep(&pair.client.host(), Duration::from_millis(100)).await;
+            write(&mut client, &masked(0x80 | TEXT, b"kept"));
+            write(&mut client, &masked(0x80 | PING, b"are you there?"));
+            host::sleep(&pair.client.host(), Duration::from_millis(100)).await;
+            // Only now the client begins to read; the answer comes right behind the one frame.
+            let mut read = Vec::new();
+            while read.len() < (2 << 20) + 10 + 16 {
+                poll_fn(|context| client.poll_readable(context)).await.unwrap();
+                let mut buffer = [0; 65_536];
+                let len = client.try_read(&mut buffer).unwrap();
+                assert!(len > 0);
+                read.extend_from_slice(&buffer[..len]);
+            }
+            let frames = frames(&read);
+            assert_eq!(frames[1], (0x80 | PONG, b"are you there?".to_vec()));
+            sending.await;
+        });
+    }
+}
+
 /// Counts writes.
 struct Counted<C> {
     inner: C,

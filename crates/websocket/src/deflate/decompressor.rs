@@ -89,6 +89,11 @@ impl Decompressor {
         self.inflate(chunk, output, limit)
     }
 
+    /// The output is not kept from one call to the next: what a later message may refer to is remembered here.
+    pub(crate) fn keep_history(&mut self) {
+        self.history.get_or_insert_default();
+    }
+
     /// Ends the message: inflates what was held back for it.
     ///
     /// # Errors

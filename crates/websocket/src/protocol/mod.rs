@@ -19,17 +19,36 @@ mod utf8;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
+use bytes::buf::Limit;
 use host::{Instant, Random};
 
 use crate::deflate::Agreed;
-use crate::{CloseCode, End, Keepalive, Kind, Limits, Outgoing, Refused, Role, Timeout};
-use inbox::{Inbox, Progress, Surroundings};
+use crate::{CloseCode, Counters, End, Fault, Keepalive, Kind, Limits, Outgoing, Refused, Role, Timeout};
+use inbox::{Busy, Inbox, Progress, Surroundings};
 pub use outbox::Outbox;
+use queue::Queue;
 
 /// What is done with what comes in.
 ///
 /// A closure that takes what [`message`](Self::message) takes is a handler, too.
 pub trait Handler {
+    /// Whether it sends anything in answer. One that never does is handed what comes also while more than
+    /// [`Limits::high_water_bytes`] wait to be sent.
+    const ANSWERS: bool = true;
+
+    /// A message begins: what is returned decides how it is handed on.
+    #[inline]
+    fn begin(&mut self, begun: &Begun) -> Intake {
+        let _ = begun;
+        Intake::Whole
+    }
+
+    /// The next piece of a message that is taken in [`Intake::Pieces`]: what has come, as it comes, also inside a frame.
+    /// Text is valid so far; a piece may end in the middle of a character.
+    fn piece(&mut self, piece: Piece<'_>, out: &mut Outbox) {
+        let _ = (piece, out);
+    }
+
     /// A whole message. `payload` is lent for the call; when `kind` is text, it is valid UTF-8. What is sent to `out`
     /// leaves together, once all input at hand is handled.
     fn message(&mut self, kind: Kind, payload: &[u8], out: &mut Outbox);
@@ -56,6 +75,42 @@ impl<F: FnMut(Kind, &[u8], &mut Outbox)> Handler for F {
     }
 }
 
+/// What the first frame of a message tells of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// What its bytes are.
+    pub kind: Kind,
+    /// Whether it is compressed.
+    pub compressed: bool,
+    /// Bytes of its payload, when it is announced: in one frame, and not compressed.
+    pub len: Option<u64>,
+}
+
+/// How a message is handed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intake {
+    /// Whole, within [`Limits::message_bytes`].
+    Whole,
+    /// As it comes, by [`Handler::piece`]; nothing is assembled.
+    Pieces {
+        /// The most bytes that it may have, inflated. Checked when a frame's header is read, and while it inflates; beyond
+        /// it the connection is closed with 1009. It takes the place of [`Limits::message_bytes`] and
+        /// [`Limits::frame_bytes`].
+        most_bytes: u64,
+    },
+}
+
+/// A part of a message, lent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// What the message's bytes are.
+    pub kind: Kind,
+    /// The bytes; there are none only in a last piece.
+    pub bytes: &'a [u8],
+    /// Whether the message ends with it. When closing begins in the middle of a message, its last piece never comes.
+    pub is_last: bool,
+}
+
 /// One end of a WebSocket connection, after the handshake (RFC 6455, with RFC 7692 where it was agreed).
 pub struct Protocol {
     role: Role,
@@ -78,14 +133,15 @@ pub struct Protocol {
     keepalive_due: Option<Instant>,
     /// When the ping went out whose answer is waited for.
     pinged: Option<Instant>,
+    stalls: u64,
 }
 
 /// Buffers that a driver lends while a batch of input is handled, so that small messages cost no allocation and an idle
 /// connection holds no memory.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Scratch {
-    assembled: Vec<u8>,
-    queued: Vec<u8>,
+    inbox: Option<Box<Busy>>,
+    queue: Option<Box<Queue>>,
 }
 
 impl Protocol {
@@ -126,6 +182,7 @@ impl Protocol {
             heard: now,
             keepalive_due: limits.keepalive.map(|keepalive| now + keepalive.interval),
             pinged: None,
+            stalls: 0,
             limits,
         }
     }
@@ -155,14 +212,29 @@ impl Protocol {
                 self.outbox.close_frame(closed.code, "");
                 self.inbox.forget();
             }
-            Err(fault) => {
-                self.outbox.close_frame(Some(fault.code()), &fault.to_string());
-                self.conclusion = Some(End::Fault(fault));
-                self.inbox.forget();
-            }
+            Err(fault) => self.fault(fault),
         }
         self.note_closing(now);
         taken
+    }
+
+    /// Where the rest of a large message is best read to, when one is coming in: bytes that are appended there, and
+    /// announced by [`received`](Self::received) before anything else happens, need not be copied.
+    pub fn destination(&mut self) -> Option<Limit<&mut Vec<u8>>> {
+        if self.conclusion.is_some() || self.outbox.is_closing() {
+            return None;
+        }
+        self.inbox.destination()
+    }
+
+    /// Takes `len` bytes, at least one, that were read to the [`destination`](Self::destination).
+    pub fn received(&mut self, now: Instant, len: usize, handler: &mut impl Handler) {
+        self.heard = now;
+        let mut around = Surroundings { now, limits: &self.limits, outbox: &mut self.outbox, handler };
+        if let Err(fault) = self.inbox.received(len, &mut around) {
+            self.fault(fault);
+        }
+        self.handle_timeout(now);
     }
 
     /// The peer ended its direction of the stream.
@@ -188,9 +260,9 @@ impl Protocol {
         self.outbox.send(message)
     }
 
-    /// Queues a ping: [`Outbox::ping`].
-    pub fn ping(&mut self, payload: &[u8]) {
-        self.outbox.ping(payload);
+    /// Queues a ping: [`Outbox::ping`]. From `now` on its answer is timed: [`Counters::round_trip`].
+    pub fn ping(&mut self, now: Instant, payload: &[u8]) {
+        self.outbox.probe(now, payload);
     }
 
     /// Starts the close handshake: [`Outbox::close`]. From `now` it may take [`Limits::close_timeout`].
@@ -209,9 +281,19 @@ impl Protocol {
         self.outbox.queued_bytes()
     }
 
-    /// Whether anything waits to be sent.
+    /// Whether anything can be written now.
     pub fn wants_transmit(&self) -> bool {
-        !self.outbox.is_empty()
+        self.outbox.is_ready()
+    }
+
+    /// What passed so far.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            received: self.inbox.traffic,
+            sent: self.outbox.traffic(),
+            stalls: self.stalls,
+            round_trip: self.outbox.round_trip(),
+        }
     }
 
     /// Fills `slices` with what is to be written next, in order, and says how many of them it filled.
@@ -229,7 +311,10 @@ impl Protocol {
 
     /// The transport took nothing of what waits: from `now` on it has [`Limits::write_timeout`].
     pub fn blocked(&mut self, now: Instant) {
-        self.blocked_since.get_or_insert(now);
+        if self.blocked_since.is_none() {
+            self.blocked_since = Some(now);
+            self.stalls += 1;
+        }
     }
 
     /// Writing failed: nothing more is sent, but the peer's last words are still waited for.
@@ -310,13 +395,40 @@ impl Protocol {
 
     /// Lends `scratch` for the calls to come, until [`reclaim`](Self::reclaim).
     pub fn lend(&mut self, scratch: Scratch) {
-        self.inbox.lend(scratch.assembled);
-        self.outbox.lend(scratch.queued);
+        self.inbox.lend(scratch.inbox);
+        self.outbox.lend(scratch.queue);
     }
 
     /// Gives back what was lent, or buffers like it, empty.
     pub fn reclaim(&mut self) -> Scratch {
-        Scratch { assembled: self.inbox.reclaim(), queued: self.outbox.reclaim() }
+        Scratch { inbox: self.inbox.reclaim(), queue: self.outbox.reclaim() }
+    }
+
+    /// Takes the queue out of `scratch`, when there is none.
+    pub(crate) fn lend_queue(&mut self, scratch: &mut Scratch) {
+        self.outbox.lend(scratch.queue.take());
+    }
+
+    pub(crate) fn holds_queue(&self) -> bool {
+        self.outbox.holds_queue()
+    }
+
+    /// Ends the connection because of what the peer did.
+    pub(crate) fn refuse(&mut self, now: Instant, fault: Fault) {
+        if self.conclusion.is_none() {
+            self.fault(fault);
+            self.note_closing(now);
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        self.outbox.close_frame(Some(fault.code()), &fault.to_string());
+        self.conclusion = Some(End::Fault(fault));
+        self.inbox.forget();
     }
 
     fn closing_has_begun(&self) -> bool {
@@ -327,6 +439,9 @@ impl Protocol {
         if self.closing_until.is_none() && self.closing_has_begun() {
             self.closing_until = Some(now + self.limits.close_timeout);
             self.keepalive_due = None;
+            if self.outbox.is_cut() {
+                self.conclude(End::Aborted);
+            }
         }
     }
 
@@ -351,7 +466,7 @@ impl Protocol {
                 self.heard + interval
             }
             _ => {
-                self.outbox.ping(&[]);
+                self.outbox.probe(now, &[]);
                 self.pinged = Some(now);
                 now + timeout
             }
@@ -363,11 +478,24 @@ impl Protocol {
 impl Scratch {
     /// Forgets buffers of more than `most` bytes.
     pub fn trim(&mut self, most: usize) {
-        for buffer in [&mut self.assembled, &mut self.queued] {
-            if buffer.capacity() > most {
-                *buffer = Vec::new();
-            }
+        if let Some(inbox) = &mut self.inbox {
+            inbox.trim(most);
         }
+        if let Some(queue) = &mut self.queue {
+            queue.trim(most);
+        }
+    }
+
+    /// Takes what `other` has of what is missing here.
+    pub(crate) fn fill(&mut self, other: Self) {
+        self.inbox = self.inbox.take().or(other.inbox);
+        self.queue = self.queue.take().or(other.queue);
+    }
+}
+
+impl std::fmt::Debug for Scratch {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Scratch").finish_non_exhaustive()
     }
 }
 
@@ -375,26 +503,55 @@ impl Scratch {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_lent_buffer_does_not_stay_with_a_message_that_is_not_whole() {
-        let mut protocol = Protocol::server(Instant::ORIGIN, Limits::default(), None);
-        let scratch = Scratch { assembled: Vec::with_capacity(100_000), queued: Vec::with_capacity(100_000) };
-        protocol.lend(scratch);
-        let mut half = [0x82, 0x80 | 4, 0, 0, 0, 0, 1, 2];
-        protocol.receive(Instant::ORIGIN, &mut half, &mut |_: Kind, _: &[u8], _: &mut Outbox| {});
-        let mut scratch = protocol.reclaim();
-        assert_eq!((scratch.assembled.capacity(), scratch.queued.capacity()), (100_000, 100_000));
-        scratch.trim(1_000);
-        assert_eq!((scratch.assembled.capacity(), scratch.queued.capacity()), (0, 0));
-
-        let mut whole = Vec::new();
-        let mut handler = |_: Kind, payload: &[u8], _: &mut Outbox| whole.extend_from_slice(payload);
-        protocol.receive(Instant::ORIGIN, &mut [3, 4], &mut handler);
-        assert_eq!(whole, [1, 2, 3, 4]);
+    fn half_and_rest() -> (Vec<u8>, Vec<u8>) {
+        (vec![0x82, 0x80 | 4, 0, 0, 0, 0, 1, 2], vec![3, 4])
     }
 
     #[test]
-    fn it_is_small() {
-        assert!(size_of::<Protocol>() <= 512, "{}", size_of::<Protocol>());
+    fn what_was_lent_does_not_stay_with_a_message_that_is_not_whole() {
+        let mut protocol = Protocol::server(Instant::ORIGIN, Limits::default(), None);
+        let mut whole = Vec::new();
+        let mut handler = |_: Kind, payload: &[u8], _: &mut Outbox| whole.push(payload.to_vec());
+        protocol.lend(Scratch::default());
+        let (mut half, mut rest) = half_and_rest();
+        protocol.receive(Instant::ORIGIN, &mut half, &mut handler);
+        assert!(protocol.reclaim().inbox.is_none());
+        protocol.receive(Instant::ORIGIN, &mut rest, &mut handler);
+        let scratch = protocol.reclaim();
+        assert!(scratch.inbox.is_some());
+
+        // The other way round: a buffer that is there already is not held by a message that has its own.
+        let mut large = vec![0x82, 0xFE, 0x27, 0x10, 0, 0, 0, 0];
+        large.resize(large.len() + 9_999, 7);
+        protocol.lend(scratch);
+        protocol.receive(Instant::ORIGIN, &mut large.clone(), &mut handler);
+        protocol.receive(Instant::ORIGIN, &mut [7], &mut handler);
+        protocol.lend(protocol_scratch(100_000));
+        protocol.receive(Instant::ORIGIN, &mut large, &mut handler);
+        let scratch = protocol.reclaim();
+        protocol.receive(Instant::ORIGIN, &mut [7], &mut handler);
+        assert_eq!(whole, [vec![1, 2, 3, 4], vec![7; 10_000], vec![7; 10_000]]);
+        drop(scratch);
+    }
+
+    fn protocol_scratch(queue: usize) -> Scratch {
+        let mut scratch = Scratch { inbox: Some(Box::default()), queue: Some(Box::default()) };
+        scratch.trim(queue);
+        scratch
+    }
+
+    #[test]
+    fn an_idle_end_is_small_and_holds_nothing() {
+        let mut protocol = Protocol::server(Instant::ORIGIN, Limits::default(), None);
+        let mut handler = |kind: Kind, payload: &[u8], out: &mut Outbox| out.send((kind, payload)).unwrap();
+        let (half, rest) = half_and_rest();
+        protocol.receive(Instant::ORIGIN, &mut [half, rest].concat(), &mut handler);
+        protocol.advance(protocol.queued_bytes());
+        let lent = protocol.reclaim();
+        assert!(lent.inbox.is_some() && lent.queue.is_some());
+        let again = protocol.reclaim();
+        assert!(again.inbox.is_none() && again.queue.is_none());
+        // Of that, 64 are counters, and 72 deadlines.
+        assert!(size_of::<Protocol>() <= 328, "{}", size_of::<Protocol>());
     }
 }

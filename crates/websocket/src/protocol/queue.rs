@@ -26,6 +26,8 @@ pub(super) struct Queue {
     unwritten: usize,
     /// Bytes left of the data frame that was written in part: nothing may come between.
     frame_left: u64,
+    /// Bytes of the last frame that are still to be queued.
+    missing: u64,
     /// Pings and pongs; the first may have been written in part.
     control: Vec<Control>,
     /// How much of the first control frame was written.
@@ -48,8 +50,14 @@ impl Queue {
         self.unwritten + control - self.control_written
     }
 
+    /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.unwritten == 0 && self.control.is_empty()
+        self.unwritten == 0 && self.control.is_empty() && self.missing == 0
+    }
+
+    /// Whether anything can be written now: inside a frame whose rest is still to be queued, nothing can.
+    pub(super) fn is_ready(&self) -> bool {
+        self.unwritten > 0 || (!self.control.is_empty() && self.frame_left == 0)
     }
 
     /// Queues what `write` appends, a header with or without its payload. The second argument is where that begins.
@@ -62,10 +70,15 @@ impl Queue {
         self.unwritten += more;
     }
 
-    /// Queues bytes where they lie: a whole frame, or the payload whose header was copied just before.
+    /// Queues bytes where they lie: a whole frame, or payload whose header was queued before.
     pub(super) fn share(&mut self, bytes: Bytes) {
         self.unwritten += bytes.len();
         self.shared.push_back((std::mem::take(&mut self.copied_last), bytes));
+    }
+
+    /// Says how many bytes of payload are still to be queued for the last frame.
+    pub(super) fn set_missing(&mut self, missing: u64) {
+        self.missing = missing;
     }
 
     /// Queues a control frame, ahead of data. When `most` of its kind wait, the newest of them gives way.
@@ -113,7 +126,10 @@ impl Queue {
             }
             push(run);
         }
-        control.for_each(&mut push);
+        // Behind all data there is a boundary, unless the last frame is still to be queued in part.
+        if before_control == 0 {
+            control.for_each(&mut push);
+        }
         filled
     }
 
@@ -144,27 +160,24 @@ impl Queue {
         }
     }
 
-    /// Lends an empty buffer to copy into, when there is none.
-    pub(super) fn lend(&mut self, buffer: Vec<u8>) {
-        if self.copied.capacity() == 0 {
-            self.copied = buffer;
+    /// Moves what little waits to memory of its own size, and gives the buffer back in a queue that is empty.
+    pub(super) fn shrink(&mut self) -> Option<Box<Self>> {
+        let unwritten = &self.copied[self.copied_written..];
+        if self.copied.capacity() <= 4 * unwritten.len() {
+            return None;
         }
+        let kept = unwritten.to_vec();
+        self.copied_written = 0;
+        let mut copied = std::mem::replace(&mut self.copied, kept);
+        copied.clear();
+        Some(Box::new(Self { copied, ..Self::default() }))
     }
 
-    /// Gives back the lent buffer, or one like it. What little waits in it moves to memory of its own size.
-    pub(super) fn reclaim(&mut self) -> Vec<u8> {
-        if self.unwritten == 0 {
-            return std::mem::take(&mut self.copied);
+    /// Forgets a buffer of more than `most` bytes.
+    pub(super) fn trim(&mut self, most: usize) {
+        if self.copied.capacity() > most {
+            self.copied = Vec::new();
         }
-        let unwritten = &self.copied[self.copied_written..];
-        if self.copied.capacity() > 4 * unwritten.len() {
-            let kept = unwritten.to_vec();
-            self.copied_written = 0;
-            let mut lent = std::mem::replace(&mut self.copied, kept);
-            lent.clear();
-            return lent;
-        }
-        Vec::new()
     }
 
     /// The unwritten data, in order, in as few pieces as it lies in.
@@ -222,7 +235,7 @@ impl Queue {
         self.copied_written = 0;
         self.copied_last = 0;
         self.unwritten = 0;
-        self.frame_left = 0;
+        self.frame_left = self.missing;
         if self.shared.capacity() > 0 {
             self.shared = VecDeque::new();
         }
@@ -234,27 +247,54 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_queue_holds_no_memory() {
-        let mut queue = Queue::default();
-        queue.lend(Vec::with_capacity(4096));
+    fn an_empty_queue_keeps_its_buffer_and_nothing_else() {
+        let mut queue = Queue { copied: Vec::with_capacity(4096), ..Queue::default() };
         queue.copy(|out, _| out.extend_from_slice(&[0x82, 2, 7, 7, 0x82, 1]));
         queue.share(Bytes::from_static(b"x"));
         queue.overtake(Opcode::Pong, vec![0x8A, 0], 1);
         queue.advance(queue.len());
         assert!(queue.is_empty());
-        assert_eq!(queue.reclaim().capacity(), 4096);
-        assert_eq!((queue.copied.capacity(), queue.shared.capacity(), queue.control.capacity()), (0, 0, 0));
+        assert_eq!(
+            (queue.copied.capacity(), queue.shared.capacity(), queue.control.capacity()),
+            (4096, 0, 0)
+        );
     }
 
     #[test]
     fn what_is_left_waits_in_memory_of_its_own_size() {
-        let mut queue = Queue::default();
-        queue.lend(Vec::with_capacity(4096));
+        let mut queue = Queue { copied: Vec::with_capacity(4096), ..Queue::default() };
         queue.copy(|out, _| out.extend_from_slice(&[0x82, 2, 7, 8]));
         queue.advance(3);
-        assert_eq!(queue.reclaim().capacity(), 4096);
+        assert_eq!(queue.shrink().map(|empty| empty.copied.capacity()), Some(4096));
         assert_eq!((queue.len(), queue.copied.capacity()), (1, 1));
         let mut slices = [IoSlice::new(&[])];
         assert_eq!((queue.transmit(&mut slices), &slices[0][..]), (1, &[8][..]));
+    }
+
+    #[test]
+    fn nothing_comes_between_the_parts_of_a_frame_that_is_queued_in_parts() {
+        let mut queue = Queue::default();
+        queue.copy(|out, _| out.extend_from_slice(&[0x82, 3, 1]));
+        queue.set_missing(2);
+        queue.advance(1);
+        queue.overtake(Opcode::Pong, vec![0x8A, 0], 1);
+        let written = |queue: &mut Queue| {
+            let mut slices = [IoSlice::new(&[]); 4];
+            let filled = queue.transmit(&mut slices);
+            let shown: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+            queue.advance(shown.len());
+            shown
+        };
+        assert_eq!(written(&mut queue), [3, 1]);
+        assert!(!queue.is_ready() && !queue.is_empty());
+        assert_eq!(written(&mut queue), []);
+        queue.copy(|out, _| out.push(2));
+        queue.set_missing(1);
+        assert_eq!(written(&mut queue), [2]);
+        queue.copy(|out, _| out.extend_from_slice(&[3]));
+        queue.set_missing(0);
+        assert!(queue.is_ready());
+        assert_eq!(written(&mut queue), [3, 0x8A, 0]);
+        assert!(queue.is_empty());
     }
 }

@@ -1,27 +1,25 @@
 //! The protocol's async face, over any [`Connection`] and any [`Runtime`].
 
 mod buffer;
+mod drive;
+mod pieces;
+mod plain;
 mod split;
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::future::poll_fn;
-use std::io::{ErrorKind, IoSlice};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use host::{Connection, Instant, Runtime, Timer};
+use host::{Connection, Instant, Runtime};
 
 use crate::deflate::Agreed;
 use crate::protocol::{Handler, Outbox, Protocol};
-use crate::{CloseCode, End, Kind, Limits, Message, Outgoing, Refused, Role};
-use buffer::Buffers;
+use crate::{CloseCode, Counters, End, Limits, Outgoing, Refused, Role};
+use drive::Unhandled;
+pub use pieces::{PieceError, Reading, Writing};
+use plain::Received;
 pub use split::{Receiver, Sender};
-
-/// Slices of one write.
-const SLICES: usize = 32;
 
 /// So many batches of input in a row, then the task lets others go first.
 const BATCHES_PER_TURN: u8 = 32;
@@ -46,8 +44,8 @@ pub struct WebSocket<C, R: Runtime> {
     /// Bytes that were read and not handled yet: those that came with the handshake, and those that were held back
     /// because too much waits to be sent.
     unhandled: Option<Box<Unhandled>>,
-    /// Messages for [`next`](Self::next).
-    received: VecDeque<Message>,
+    /// What waits for [`next`](Self::next) and [`read`](Self::read).
+    received: Received,
     /// Batches since the task last waited.
     batches: u8,
     /// The end was told to the transport.
@@ -78,7 +76,7 @@ impl<C: Connection, R: Runtime> WebSocket<C, R> {
             timer: None,
             armed: None,
             unhandled: Unhandled::new(&already_read),
-            received: VecDeque::new(),
+            received: Received::default(),
             batches: 0,
             finished: false,
         }
@@ -93,10 +91,10 @@ impl<C: Connection, R: Runtime> WebSocket<C, R> {
     /// # Errors
     ///
     /// Why the connection ended, however cleanly.
-    pub fn poll_receive(
+    pub fn poll_receive<H: Handler>(
         &mut self,
         context: &mut Context<'_>,
-        handler: &mut impl Handler,
+        handler: &mut H,
     ) -> Poll<Result<(), End>> {
         if self.batches >= BATCHES_PER_TURN {
             self.batches = 0;
@@ -104,11 +102,11 @@ impl<C: Connection, R: Runtime> WebSocket<C, R> {
             return Poll::Pending;
         }
         loop {
-            let _ = self.poll_write(context);
+            let _ = self.poll_write_and_release(context);
             if let Some(end) = self.finish() {
                 return Poll::Ready(Err(end));
             }
-            if !self.protocol.is_choked() && self.poll_read(context, handler).is_ready() {
+            if !(H::ANSWERS && self.protocol.is_choked()) && self.poll_read(context, handler).is_ready() {
                 self.batches += 1;
                 return Poll::Ready(self.finish().map_or(Ok(()), Err));
             }
@@ -125,7 +123,7 @@ impl<C: Connection, R: Runtime> WebSocket<C, R> {
     ///
     /// As [`Outbox::send`].
     pub fn queue<'a>(&mut self, message: impl Into<Outgoing<'a>>) -> Result<(), Refused> {
-        self.protocol.send(message)
+        self.outbox().send(message)
     }
 
     /// Writes what is queued; ready when all of it was handed to the transport.
@@ -135,7 +133,7 @@ impl<C: Connection, R: Runtime> WebSocket<C, R> {
     /// Why the connection ended.
     pub fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
         loop {
-            let written = self.poll_write(context);
+            let written = self.poll_write_and_release(context);
             if let Some(end) = self.finish() {
                 return Poll::Ready(Err(end));
             }
@@ -153,7 +151,13 @@ impl<C: Connection, R: Runtime> WebSocket<C, R> {
 
     /// What waits to be handed to the transport.
     pub fn outbox(&mut self) -> &mut Outbox {
+        self.borrow_queue();
         self.protocol.outbox()
+    }
+
+    /// What passed so far.
+    pub fn counters(&self) -> Counters {
+        self.protocol.counters()
     }
 
     /// Queues the close frame: see [`Outbox::close`]. What waits is still sent; no message is handed on any more.
@@ -163,7 +167,7 @@ impl<C: Connection, R: Runtime> WebSocket<C, R> {
 
     /// Queues a ping of at most 125 bytes.
     pub fn ping(&mut self, payload: &[u8]) {
-        self.protocol.ping(payload);
+        self.protocol.ping(self.runtime.now(), payload);
     }
 
     /// Throws the connection away: the peer sees a reset.
@@ -183,189 +187,6 @@ impl<C: Connection, R: Runtime> WebSocket<C, R> {
     }
 }
 
-/// The plain way.
-impl<C: Connection, R: Runtime> WebSocket<C, R> {
-    /// The next message; `None` once the connection was closed by a close handshake, whoever began it ([`end`](Self::end)
-    /// has the code). Dropping the future loses nothing.
-    ///
-    /// # Errors
-    ///
-    /// Why the connection ended otherwise.
-    pub async fn next(&mut self) -> Result<Option<Message>, End> {
-        poll_fn(|context| self.poll_next(context)).await
-    }
-
-    /// Sends a message: waits for room in the queue, queues it, waits until the transport took it. When the future is
-    /// dropped, the message is either not queued at all or will be sent whole.
-    ///
-    /// It does not read meanwhile: two peers that both only send block each other until a write times out.
-    ///
-    /// # Errors
-    ///
-    /// Why the connection ended, or is about to.
-    pub async fn send<'a>(&mut self, message: impl Into<Outgoing<'a>>) -> Result<(), End> {
-        let message = message.into();
-        poll_fn(|context| self.poll_room(context, message.payload().len())).await?;
-        if self.protocol.send(message).is_err() {
-            return Err(self.expected_end());
-        }
-        poll_fn(|context| self.poll_flush(context)).await
-    }
-
-    /// Closes: sends what waits and the close frame, and waits until the peer has answered and both directions ended.
-    /// Messages that still come are dropped.
-    pub async fn close(&mut self, code: CloseCode, reason: &str) -> End {
-        self.start_close(code, reason);
-        poll_fn(|context| self.poll_end(context)).await
-    }
-
-    /// Two halves, for two tasks.
-    pub fn split(self) -> (Sender<C, R>, Receiver<C, R>) {
-        split::split(self)
-    }
-
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Message>, End>> {
-        loop {
-            if let Some(message) = self.received.pop_front() {
-                return Poll::Ready(Ok(Some(message)));
-            }
-            let mut collect = Collect(std::mem::take(&mut self.received));
-            let polled = self.poll_receive(context, &mut collect);
-            self.received = collect.0;
-            match polled {
-                Poll::Pending => {
-                    self.received = VecDeque::new();
-                    return Poll::Pending;
-                }
-                Poll::Ready(Err(end)) if self.received.is_empty() => {
-                    return Poll::Ready(if end.is_clean() { Ok(None) } else { Err(end) });
-                }
-                Poll::Ready(_) => {}
-            }
-        }
-    }
-
-    /// Ready when a message of `len` bytes has room.
-    fn poll_room(&mut self, context: &mut Context<'_>, len: usize) -> Poll<Result<(), End>> {
-        loop {
-            match self.protocol.outbox().check_room(len) {
-                Ok(()) => return Poll::Ready(Ok(())),
-                Err(Refused::Closing) => return Poll::Ready(Err(self.expected_end())),
-                // There is room again at the latest when nothing waits any more.
-                Err(Refused::Full { .. }) => ready!(self.poll_flush(context))?,
-            }
-        }
-    }
-
-    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<End> {
-        loop {
-            if let Err(end) = ready!(self.poll_receive(context, &mut |_: Kind, _: &[u8], _: &mut Outbox| {}))
-            {
-                return Poll::Ready(end);
-            }
-        }
-    }
-
-    fn expected_end(&self) -> End {
-        self.protocol.expected_end().unwrap_or(End::Aborted)
-    }
-}
-
-/// The parts of a poll.
-impl<C: Connection, R: Runtime> WebSocket<C, R> {
-    /// Writes until nothing waits; then ends our direction if it is time for that.
-    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        while self.protocol.wants_transmit() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let filled = self.protocol.transmit(&mut slices);
-            match self.connection.try_write_vectored(&slices[..filled]) {
-                Ok(0) => self.protocol.write_failed(self.runtime.now(), ErrorKind::WriteZero),
-                Ok(written) => self.protocol.advance(written),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.protocol.blocked(self.runtime.now());
-                    if let Err(error) = ready!(self.connection.poll_writable(context)) {
-                        self.protocol.write_failed(self.runtime.now(), error.kind());
-                    }
-                }
-                Err(error) => self.protocol.write_failed(self.runtime.now(), error.kind()),
-            }
-        }
-        if self.protocol.wants_shutdown() {
-            // A failure here is the peer's reset, which reading finds as well.
-            let _ = ready!(Pin::new(&mut self.connection).poll_shutdown(context));
-            self.protocol.shutdown_done();
-        }
-        Poll::Ready(())
-    }
-
-    /// Reads once, handles what came, and writes the answers. Pending when there is nothing to read.
-    fn poll_read(&mut self, context: &mut Context<'_>, handler: &mut impl Handler) -> Poll<()> {
-        if let Some(mut unhandled) = self.unhandled.take() {
-            unhandled.at +=
-                self.protocol.receive(self.runtime.now(), &mut unhandled.bytes[unhandled.at..], handler);
-            if unhandled.at < unhandled.bytes.len() {
-                self.unhandled = Some(unhandled);
-            }
-            let _ = self.poll_write(context);
-            return Poll::Ready(());
-        }
-        loop {
-            if let Err(error) = ready!(self.connection.poll_readable(context)) {
-                self.protocol.receive_failed(error.kind());
-                return Poll::Ready(());
-            }
-            let mut buffers = Buffers::take();
-            let read = self.connection.try_read(buffers.receive());
-            match read {
-                Ok(0) => self.protocol.receive_end(),
-                Ok(len) => {
-                    self.protocol.lend(std::mem::take(&mut buffers.scratch));
-                    let bytes = &mut buffers.receive()[..len];
-                    let taken = self.protocol.receive(self.runtime.now(), bytes, handler);
-                    self.unhandled = Unhandled::new(&bytes[taken..]);
-                    let _ = self.poll_write(context);
-                    buffers.scratch = self.protocol.reclaim();
-                }
-                Err(ref error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
-                    buffers.put();
-                    continue;
-                }
-                Err(ref error) => self.protocol.receive_failed(error.kind()),
-            }
-            buffers.put();
-            return Poll::Ready(());
-        }
-    }
-
-    /// Waits for the protocol's timeout, and handles it when it has come.
-    fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(timeout) = self.protocol.poll_timeout() else { return Poll::Pending };
-        let timer = self.timer.get_or_insert_with(|| self.runtime.timer());
-        if self.armed.is_none_or(|armed| timeout < armed) {
-            timer.set(Some(timeout));
-            self.armed = Some(timeout);
-        }
-        ready!(timer.poll_expired(context));
-        self.armed = None;
-        self.protocol.handle_timeout(self.runtime.now());
-        Poll::Ready(())
-    }
-
-    /// The end, once there is one; the transport is thrown away then, if it did not end well.
-    fn finish(&mut self) -> Option<End> {
-        let end = self.protocol.end()?.clone();
-        if !self.finished {
-            self.finished = true;
-            self.timer = None;
-            if matches!(end, End::Timeout(_) | End::Aborted) || self.protocol.queued_bytes() > 0 {
-                self.connection.abort();
-            }
-        }
-        Some(end)
-    }
-}
-
 impl<C: fmt::Debug, R: Runtime> fmt::Debug for WebSocket<C, R> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -374,32 +195,5 @@ impl<C: fmt::Debug, R: Runtime> fmt::Debug for WebSocket<C, R> {
             .field("queued_bytes", &self.protocol.queued_bytes())
             .field("end", &self.protocol.end())
             .finish_non_exhaustive()
-    }
-}
-
-struct Unhandled {
-    bytes: Vec<u8>,
-    at: usize,
-}
-
-impl Unhandled {
-    fn new(bytes: &[u8]) -> Option<Box<Self>> {
-        (!bytes.is_empty()).then(|| Box::new(Self { bytes: bytes.to_vec(), at: 0 }))
-    }
-}
-
-/// Collects messages for [`WebSocket::next`].
-struct Collect(VecDeque<Message>);
-
-impl Handler for Collect {
-    fn message(&mut self, kind: Kind, payload: &[u8], _: &mut Outbox) {
-        self.0.push_back(Message::new(kind, Bytes::copy_from_slice(payload)));
-    }
-
-    fn assembled(&mut self, kind: Kind, payload: &mut Vec<u8>, out: &mut Outbox) {
-        if payload.capacity() > 2 * payload.len() {
-            return self.message(kind, payload, out);
-        }
-        self.0.push_back(Message::new(kind, Bytes::from(std::mem::take(payload))));
     }
 }

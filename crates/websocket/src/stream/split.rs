@@ -55,7 +55,7 @@ impl<C: Connection, R: Runtime> Sender<C, R> {
                 {
                     return Poll::Ready(Err(socket.expected_end()));
                 }
-                socket.poll_flush(context)
+                socket.poll_flush_reading(context)
             })
         })
         .await
@@ -76,7 +76,7 @@ impl<C: Connection, R: Runtime> Sender<C, R> {
     ///
     /// Why the connection ended.
     pub async fn flush(&mut self) -> Result<(), End> {
-        poll_fn(|context| self.0.poll(Half::Sender, context, WebSocket::poll_flush)).await
+        poll_fn(|context| self.0.poll(Half::Sender, context, WebSocket::poll_flush_reading)).await
     }
 
     /// Closes: [`WebSocket::close`]. The other half sees the end as well.
@@ -122,7 +122,17 @@ impl<C: Connection, R: Runtime> Shared<C, R> {
     ) -> Poll<T> {
         lock(&self.wakers.0)[half as usize] = Some(context.waker().clone());
         let both = Waker::from(self.wakers.clone());
-        poll(&mut lock(&self.socket), &mut Context::from_waker(&both))
+        let mut socket = lock(&self.socket);
+        let had = socket.received.len();
+        let polled = poll(&mut socket, &mut Context::from_waker(&both));
+        // What the sender came to read while it waited is the receiver's.
+        if let Half::Sender = half
+            && socket.received.len() > had
+            && let Some(receiver) = lock(&self.wakers.0)[Half::Receiver as usize].take()
+        {
+            receiver.wake();
+        }
+        polled
     }
 }
 

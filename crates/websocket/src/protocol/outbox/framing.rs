@@ -1,0 +1,137 @@
+//! Messages made into frames.
+
+use bytes::Bytes;
+
+use super::Outbox;
+use crate::deflate::{Agreed, Compressor};
+use crate::protocol::frame::{Header, MAX_CONTROL_LEN, MAX_HEADER_LEN, Opcode};
+use crate::protocol::mask;
+use crate::{Kind, Prepared, Role};
+
+/// From this many bytes on an owned payload is sent from where it lies; below, a copy is cheaper than one more slice.
+pub(super) const SHARE_FROM: usize = 4 << 10;
+
+pub(super) struct Deflate {
+    agreed: Agreed,
+    compressor: Compressor,
+}
+
+impl Outbox {
+    pub(super) fn borrowed(&mut self, kind: Kind, payload: &[u8]) {
+        if self.deflate.is_none() || !self.compressed(kind, payload) {
+            self.copied(Opcode::of(kind), payload);
+        }
+    }
+
+    pub(super) fn owned(&mut self, kind: Kind, payload: Bytes) {
+        if payload.len() < SHARE_FROM || self.role == Role::Client {
+            return self.borrowed(kind, &payload);
+        }
+        if self.deflate.is_none() || !self.compressed(kind, &payload) {
+            let header = header(Opcode::of(kind), None, payload.len());
+            let queue = self.queue();
+            queue.copy(|out, _| header.emit(out));
+            queue.share(payload);
+        }
+    }
+
+    pub(super) fn prepared(&mut self, prepared: &Prepared) {
+        let (kind, payload) = (prepared.kind(), prepared.payload());
+        if self.role == Role::Client {
+            return self.borrowed(kind, payload);
+        }
+        let mut frame = prepared.frame();
+        if let Some(deflate) = self.deflate.as_mut().filter(|deflate| deflate.is_worth_it(payload)) {
+            match prepared.deflated_frame(&deflate.agreed) {
+                None => return self.borrowed(kind, payload),
+                Some(deflated) => frame = deflated,
+            }
+            // The peer's window has a message more than our context: what comes next must not refer back.
+            if deflate.compressor.has_context_takeover() {
+                **deflate = Deflate::new(self.role, deflate.agreed);
+            }
+        }
+        if frame.len() < SHARE_FROM {
+            self.queue().copy(|out, _| out.extend_from_slice(frame));
+        } else {
+            self.queue().share(frame.clone());
+        }
+    }
+
+    #[inline]
+    pub(super) fn copied(&mut self, opcode: Opcode, payload: &[u8]) {
+        let key = self.key();
+        let header = header(opcode, key, payload.len());
+        self.queue().copy(|out, _| {
+            header.emit(out);
+            append(out, payload, key, 0);
+        });
+    }
+
+    /// Queues the message compressed, if it is long enough for that.
+    fn compressed(&mut self, kind: Kind, payload: &[u8]) -> bool {
+        let key = self.key();
+        let Some(deflate) = self.deflate.as_mut().filter(|deflate| deflate.is_worth_it(payload)) else {
+            return false;
+        };
+        self.queue.get_or_insert_default().copy(|out, start| {
+            // The header, whose length only shows at the end, is turned to the front.
+            deflate.compressor.compress(payload, out);
+            let end = out.len();
+            if let Some(key) = key {
+                mask::apply(key, 0, &mut out[start..]);
+            }
+            Header { rsv1: true, ..header(Opcode::of(kind), key, end - start) }.emit(out);
+            let header_len = out.len() - end;
+            out[start..].rotate_right(header_len);
+        });
+        true
+    }
+
+    pub(super) fn control(&mut self, opcode: Opcode, payload: &[u8], most: usize) {
+        if self.closing.is_some() || self.dead {
+            return;
+        }
+        let payload = &payload[..payload.len().min(MAX_CONTROL_LEN)];
+        let key = self.key();
+        let mut frame = Vec::with_capacity(MAX_HEADER_LEN + payload.len());
+        header(opcode, key, payload.len()).emit(&mut frame);
+        append(&mut frame, payload, key, 0);
+        self.queue().overtake(opcode, frame, most);
+    }
+
+    /// A new masking key, at a client.
+    #[inline]
+    pub(super) fn key(&mut self) -> Option<[u8; 4]> {
+        self.keys.as_mut().map(|keys| keys.next_u32().to_ne_bytes())
+    }
+}
+
+impl Deflate {
+    /// Its context is made when it is first needed.
+    pub(super) fn new(role: Role, agreed: Agreed) -> Self {
+        let compressor = match role {
+            Role::Server => Compressor::server(&agreed),
+            Role::Client => Compressor::client(&agreed),
+        };
+        Self { agreed, compressor }
+    }
+
+    fn is_worth_it(&self, payload: &[u8]) -> bool {
+        payload.len() >= self.agreed.threshold
+    }
+}
+
+/// The header of a frame that is a whole message.
+pub(super) fn header(opcode: Opcode, mask: Option<[u8; 4]>, len: usize) -> Header {
+    Header { fin: true, rsv1: false, opcode, mask, len: len as u64 }
+}
+
+/// Appends what begins `at` bytes into a frame's payload.
+pub(super) fn append(out: &mut Vec<u8>, payload: &[u8], key: Option<[u8; 4]>, at: u64) {
+    let start = out.len();
+    out.extend_from_slice(payload);
+    if let Some(key) = key {
+        mask::apply(key, at, &mut out[start..]);
+    }
+}
