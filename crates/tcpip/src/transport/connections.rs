@@ -75,7 +75,7 @@ impl Connections {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.flows.len()
+        self.places.len() - self.free.len()
     }
 
     pub(super) fn add(
@@ -125,11 +125,21 @@ impl Connections {
             return;
         }
         let place = &mut self.places[id.place as usize];
-        if let Some(slot) = place.slot.take() {
+        if let Some(slot) = place.slot.take()
+            && self.flows.get(&slot.flow) == Some(&id.place)
+        {
             self.flows.remove(&slot.flow);
         }
+        let place = &mut self.places[id.place as usize];
         place.generation = place.generation.wrapping_add(1);
         self.free.push(id.place);
+    }
+
+    /// What comes over its flow is not for this connection any more.
+    pub(super) fn detach(&mut self, id: ConnectionId) {
+        if let Some(flow) = self.get(id).map(|slot| slot.flow) {
+            self.flows.remove(&flow);
+        }
     }
 
     /// Those that a listener still answers for.

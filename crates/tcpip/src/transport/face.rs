@@ -10,6 +10,8 @@ use crate::internet::SendError;
 pub struct Config {
     /// Connections there may be.
     pub connections: usize,
+    /// Connections in TIME-WAIT that nobody uses any more; the one that waited longest makes way for another.
+    pub time_waits: usize,
     /// Connections that may wait at one listener, half open or to be accepted.
     pub backlog: u32,
     /// Resets sent in a second to segments for nobody.
@@ -28,6 +30,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             connections: 200_000,
+            time_waits: 65_536,
             backlog: 4096,
             resets_per_second: 1000,
             sockets: 4096,
@@ -106,6 +109,8 @@ pub enum SocketError {
 pub struct Memory {
     /// In bytes.
     pub held: usize,
+    /// What connections in TIME-WAIT take beside, in bytes, about.
+    pub time_waits: usize,
     /// At most, in bytes: [`Config::memory`].
     pub limit: usize,
     /// More than half of it is taken.
@@ -147,6 +152,8 @@ pub struct Counters {
     pub disorder_dropped: u64,
     /// Segments in order that there was no memory for, in whole or in part.
     pub segments_dropped: u64,
+    /// Connections that left TIME-WAIT early, since there were too many.
+    pub time_waits_evicted: u64,
     /// How often a connection began to wait for memory.
     pub starved: u64,
 }

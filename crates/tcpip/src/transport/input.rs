@@ -93,7 +93,6 @@ impl Transport {
             return Verdict::Dropped(Drop::Forbidden);
         }
         self.counters.segments_in += 1;
-        let after = self.make_way(now, &flow, &header);
         if let Some(id) = self.connections.find(&flow)
             && let Some(mut connection) = self.connection(id)
         {
@@ -104,25 +103,41 @@ impl Transport {
             }
             return Verdict::Taken;
         }
+        let after = match self.wait(now, &flow, &header, payload.len(), below) {
+            Ok(after) => after,
+            Err(verdict) => return verdict,
+        };
         if let Some(verdict) = self.redeem(now, flow, &header, payload, below) {
             return verdict;
         }
         self.receive_at_listener(now, flow, after, &header, payload, below)
     }
 
-    /// Ends a connection in TIME-WAIT for a SYN that cannot be an old one (RFC 6191). Answers where its numbers ended.
-    fn make_way(&mut self, now: Instant, flow: &Flow, header: &format::Header) -> Option<SeqNumber> {
-        if !header.flags.contains(Flags::SYN) || self.listeners.find(flow.local).is_none() {
-            return None;
-        }
-        let id = self.connections.find(flow)?;
-        let slot = self.connections.get_mut(id).filter(|slot| slot.released)?;
-        match slot.connection.time_wait()?.receive(now, header) {
-            Answer::Reopen(after) => {
-                self.remove(id);
-                Some(after)
+    /// Answers a segment for a connection in TIME-WAIT. One that ends it for a new connection (RFC 6191) goes on, and so
+    /// does one for nobody: with the number that the new connection's must be after.
+    fn wait(
+        &mut self,
+        now: Instant,
+        flow: &Flow,
+        header: &format::Header,
+        len: usize,
+        below: &mut dyn Internet,
+    ) -> Result<Option<SeqNumber>, Verdict> {
+        match self.time_waits.receive(now, flow, header, len as u32) {
+            None => Ok(None),
+            Some(Answer::Nothing) => Err(Verdict::Taken),
+            Some(Answer::Reopen(after)) => {
+                if self.listeners.find(flow.local).is_none() {
+                    return Err(Verdict::Dropped(Drop::Unwanted));
+                }
+                self.time_waits.remove(flow);
+                Ok(Some(after))
             }
-            Answer::Nothing | Answer::Send(_) => None,
+            Some(Answer::Send(header)) => {
+                self.counters.segments_out += 1;
+                let _ = send(now, *flow, &header, &mut Descending::new([&[], &[]]), below);
+                Err(Verdict::Taken)
+            }
         }
     }
 

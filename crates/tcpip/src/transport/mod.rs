@@ -16,6 +16,7 @@ mod secrets;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
+mod time_waits;
 mod timers;
 mod udp;
 
@@ -40,6 +41,7 @@ use listeners::Listeners;
 use ports::{Ports, with_port};
 use secrets::Secrets;
 use tcp::{Connection, Opening, Settings};
+use time_waits::TimeWaits;
 use timers::Timers;
 use udp::Sockets;
 
@@ -48,6 +50,7 @@ use udp::Sockets;
 pub struct Transport {
     config: Config,
     connections: Connections,
+    time_waits: TimeWaits,
     listeners: Listeners,
     sockets: Sockets,
     ports: Ports,
@@ -70,6 +73,7 @@ impl Transport {
     pub fn new(config: Config, mut random: Random, tracer: Tracer) -> Self {
         Self {
             connections: Connections::new(&mut random),
+            time_waits: TimeWaits::new(config.time_waits, &mut random),
             listeners: Listeners::default(),
             sockets: Sockets::default(),
             ports: Ports::default(),
@@ -153,14 +157,17 @@ impl Transport {
         let local = SocketAddr::new(path.source, local.map_or(0, |local| local.port()));
         let local = if local.port() == 0 {
             let offset = self.secrets.port_offset(local, remote);
-            let free =
-                |port| self.connections.find(&Flow { local: with_port(local, port), remote }).is_none();
+            let (connections, time_waits) = (&self.connections, &self.time_waits);
+            let free = |port| {
+                let flow = Flow { local: with_port(local, port), remote };
+                connections.find(&flow).is_none() && !time_waits.contains(&flow)
+            };
             with_port(local, self.ports.choose(offset, free).ok_or(SocketError::NoPort)?)
         } else {
             local
         };
         let flow = Flow { local, remote };
-        if self.connections.find(&flow).is_some() {
+        if self.connections.find(&flow).is_some() || self.time_waits.contains(&flow) {
             return Err(SocketError::AddressInUse);
         }
         let opening = self.opening(now, flow, path.mtu, settings);
@@ -186,11 +193,12 @@ impl Transport {
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.earliest()
+        [self.timers.earliest(), self.time_waits.poll_timeout()].into_iter().flatten().min()
     }
 
     /// Looks at every connection whose time has come.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.time_waits.handle_timeout(now);
         while let Some(id) = self.timers.due(now) {
             let Some(slot) = self.connections.get_mut(id) else { continue };
             slot.armed = None;
@@ -229,6 +237,7 @@ impl Transport {
     pub fn memory(&self) -> Memory {
         Memory {
             held: self.budget.held(),
+            time_waits: self.time_waits.memory(),
             limit: self.config.memory,
             scarce: self.budget.is_scarce(),
             starved: self.starved.len(),
@@ -243,6 +252,12 @@ impl Transport {
     /// All connections, in the order of their places.
     pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, Flow, &Connection)> + use<'_> {
         self.connections.iter()
+    }
+
+    /// Connections in TIME-WAIT that nobody uses any more, and until when they wait. Those that are still read from are
+    /// among the [`connections`](Self::connections).
+    pub fn time_waits(&self) -> impl Iterator<Item = (Flow, Instant)> + use<'_> {
+        self.time_waits.iter()
     }
 
     /// What a connection over `flow` begins with.
@@ -358,6 +373,18 @@ impl Transport {
                 self.starved.remove(&(held, id));
             }
             self.connections.remove(id);
+        }
+    }
+
+    /// Keeps only what TIME-WAIT needs of a connection whose program has nothing more to do with it.
+    fn retire(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.connections.get_mut(id)
+            && let Some(wait) = slot.connection.time_wait()
+            && self.time_waits.insert(&slot.flow, wait, &mut self.counters.time_waits_evicted)
+        {
+            slot.connection.retire();
+            self.connections.detach(id);
+            self.settle(id);
         }
     }
 

@@ -53,6 +53,7 @@ impl Transport {
             self.timers.arm(id, &mut slot.armed, slot.connection.poll_timeout());
             self.account(id);
             if !more {
+                self.retire(id);
                 self.forget_if_over(id);
             }
         }
@@ -152,6 +153,7 @@ pub(super) fn send(
     below: &mut dyn Internet,
 ) -> Result<(), SendError> {
     let (source, destination) = (flow.local.ip(), flow.remote.ip());
+    let header = Header { source_port: flow.local.port(), destination_port: flow.remote.port(), ..*header };
     header.emit(packet.push(header.len()));
     let pseudo_header = Sum::pseudo_header(source, destination, Protocol::TCP.0, packet.len());
     let [first, second] = packet.payload();

@@ -227,10 +227,12 @@ fn a_new_call_from_the_same_port_ends_time_wait() {
     let states = |pair: &Pair, host: usize| -> Vec<_> {
         pair.hosts[host].connections().map(|(_, _, connection)| connection.state()).collect()
     };
-    assert_eq!((states(&pair, 0), states(&pair, 1)), (vec![], vec![tcp::State::TimeWait]));
+    assert_eq!((states(&pair, 0), states(&pair, 1)), (vec![], vec![]));
+    assert_eq!([0, 1].map(|host| pair.hosts[host].time_waits().count()), [0, 1]);
     let (_, there) = call(&mut pair);
     assert!(there.is_some());
     assert_eq!(states(&pair, 1), [tcp::State::Established]);
+    assert_eq!(pair.hosts[1].time_waits().count(), 0);
 }
 
 #[test]

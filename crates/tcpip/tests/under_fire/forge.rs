@@ -4,17 +4,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use fourwire_tcpip::Stack;
+use fourwire_tcpip::transport::ListenerId;
 use host::Instant;
 use wire::checksum::Sum;
 use wire::tcp::{Flags, Header, Options, SeqNumber, fill_checksum};
 use wire::{Protocol, ip, ipv4};
 
-use super::net::{ON, Out};
+use super::net::{ON, Out, addresses};
 
 /// A host and the time, and nobody but us on the other side.
 pub(crate) struct Victim {
     pub(crate) stack: Stack,
     pub(crate) now: Instant,
+    /// Where it listens, if it does.
+    pub(crate) listener: Option<ListenerId>,
 }
 
 /// A segment that the host sent.
@@ -25,7 +28,13 @@ pub(crate) struct Heard {
 
 impl Victim {
     pub(crate) fn new(stack: Stack) -> Self {
-        Self { stack, now: Instant::ORIGIN + Duration::from_secs(10) }
+        Self { stack, now: Instant::ORIGIN + Duration::from_secs(10), listener: None }
+    }
+
+    /// It listens at `port` of its IPv4 address.
+    pub(crate) fn listening(mut stack: Stack, port: u16) -> Self {
+        let listener = stack.listen(SocketAddr::new(addresses(1)[0], port), 1024).expect("a listener");
+        Self { listener: Some(listener), ..Self::new(stack) }
     }
 
     /// The host gets a packet: what it sends.

@@ -3,3 +3,4 @@
 mod forge;
 mod memory;
 mod net;
+mod time_wait;

@@ -45,7 +45,7 @@ enum Stuffing {
 fn stuff(net: &mut Net, listener: fourwire_tcpip::transport::ListenerId, kinds: &[Stuffing]) {
     let at = SocketAddr::new(addresses(1)[0], 80);
     let stack = std::mem::replace(&mut net.hosts[1], host(1, StackConfig::default(), 1500));
-    let mut victim = Victim { stack, now: net.now };
+    let mut victim = Victim { now: net.now, ..Victim::new(stack) };
     let options = Options {
         max_segment_size: Some(1460),
         sack_permitted: true,

@@ -10,7 +10,7 @@ use wire::tcp::{Flags, Header, SeqNumber};
 use super::face::{Changes, End, Info, Negotiated, Opening, ReadError, Shortage, State, WriteError};
 use super::receiving::{self, Ack, Receiving};
 use super::sending::Sending;
-use super::state::{Established, Flow, Phase, SynReceived, SynSent};
+use super::state::{Closed, Established, Flow, Phase, SynReceived, SynSent};
 use super::time_wait::TimeWait;
 use crate::internet::Problem;
 use crate::transport::budget::{MEAL, Share};
@@ -381,21 +381,23 @@ impl Connection {
         }
     }
 
-    /// What is left of a connection in TIME-WAIT whose bytes were all read, to be kept in its place.
+    /// What is left of a connection in TIME-WAIT whose bytes were all read, to be kept in its place. `None` for others.
     pub fn time_wait(&self) -> Option<TimeWait> {
         let Phase::TimeWait(state) = &self.phase else { return None };
         let Flow { sending, receiving } = &*state.flow;
         let pending = matches!(receiving.ack, Ack::Now(_)) || self.reset.is_some();
-        (receiving.ready() == 0 && !pending).then(|| TimeWait {
-            local: self.opening.local,
-            remote: self.opening.remote,
-            until: state.until,
-            lasts: self.opening.settings.time_wait,
-            sent: sending.nxt(),
-            received: receiving.next,
-            window: receiving.window().min(65_535) as u16,
-            clock: receiving.clock.map(|(recent, _)| (recent, self.opening.timestamp_offset)),
+        let clock = receiving.clock.map(|(recent, _)| (recent, self.opening.timestamp_offset));
+        (receiving.ready() == 0 && !pending).then(|| {
+            let (sent, window) = (sending.nxt(), receiving.window().min(65_535) as u16);
+            let lasts = self.opening.settings.time_wait;
+            TimeWait::new(state.until, lasts, sent, receiving.next, window, clock)
         })
+    }
+
+    /// What [`time_wait`](Self::time_wait) gave is kept elsewhere: for the application, it is over.
+    pub(in crate::transport) fn retire(&mut self) {
+        self.close(End::Closed);
+        self.phase = Phase::Closed(Closed { flow: None });
     }
 
     /// Ends the connection, and tells the peer.

@@ -165,17 +165,22 @@ fn time_wait_is_left_for_a_newer_connection_only() {
     let mut syn = pair.log.last().unwrap().1.header;
     let with = |value| Options { timestamps: Some(Timestamps { value, echo: 0 }), ..Options::default() };
     (syn.flags, syn.sequence, syn.options) = (Flags::SYN, SeqNumber(1), with(recent + 1));
-    assert_eq!(kept.receive(pair.now, &syn), Answer::Reopen(kept.sent));
+    assert_eq!(kept.receive(pair.now, &syn, 0), Answer::Reopen(kept.sent));
     syn.options = with(recent.wrapping_sub(1));
-    assert!(matches!(kept.receive(pair.now, &syn), Answer::Send(header) if header.flags == Flags::ACK));
+    assert!(matches!(kept.receive(pair.now, &syn, 0), Answer::Send(header) if header.flags == Flags::ACK));
     syn.options = Options::default();
     syn.sequence = kept.received + 5;
-    assert_eq!(kept.receive(pair.now, &syn), Answer::Reopen(kept.sent));
+    assert_eq!(kept.receive(pair.now, &syn, 0), Answer::Reopen(kept.sent));
     syn.flags = Flags::RST;
-    assert_eq!(kept.receive(pair.now, &syn), Answer::Nothing, "RFC 1337");
+    assert_eq!(kept.receive(pair.now, &syn, 0), Answer::Nothing, "RFC 1337");
     (syn.flags, syn.sequence) = (Flags::FIN | Flags::ACK, kept.received - 1);
     let later = pair.now + Duration::from_secs(30);
-    assert!(matches!(kept.receive(later, &syn), Answer::Send(_)));
+    assert!(matches!(kept.receive(later, &syn, 0), Answer::Send(_)));
+    assert_eq!(kept.receive(later, &syn, 0), Answer::Nothing, "not so often");
+    syn.flags = Flags::ACK;
+    assert!(matches!(kept.receive(later + MILLIS(100), &syn, 0), Answer::Send(_)), "its number is old");
+    syn.sequence = kept.received;
+    assert_eq!(kept.receive(later + MILLIS(200), &syn, 0), Answer::Nothing, "an answer to an answer");
     assert_eq!(kept.until, later + Duration::from_secs(60), "a FIN again begins anew");
 }
 
