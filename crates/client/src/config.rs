@@ -1,38 +1,24 @@
 //! What a client needs to know before it starts.
 
 use std::fmt;
-use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Backoff, Error, Json, Position, Url};
-
-/// Looks a name up each time when the client dials: host and port in, addresses out, the best first.
-pub type Resolver = Arc<dyn Fn(&str, u16) -> Resolving + Send + Sync>;
-
-/// A look-up under way.
-pub type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+use crate::url::DEFAULT_PATH;
+use crate::{Backoff, Dialer, Error, Json, Position, Url};
 
 /// Settings of a [`Client`](crate::Client).
 #[derive(Clone)]
 pub struct Config {
     /// The server.
     pub url: Url,
-    /// How to find its address; not asked when the URL has a number instead of a name.
-    pub resolver: Option<Resolver>,
-    /// More headers for the handshake (`Authorization`, `Origin`, cookies).
-    pub headers: Vec<(String, String)>,
+    /// How to reach it.
+    pub dialer: Dialer,
     /// The connection token.
     pub token: Option<String>,
     /// Data for the server's own use, sent with connect.
     pub data: Option<Json>,
     /// What this program calls itself.
     pub name: String,
-    /// Time for one attempt: look-up, connect and handshake together.
-    pub dial_timeout: Duration,
     /// Time for the answer to one command; when it passes, the connection is taken for broken.
     pub reply_timeout: Duration,
     /// Time for one request with all its attempts.
@@ -52,20 +38,19 @@ pub struct Config {
 }
 
 impl Config {
-    /// Settings for the server at `url` (`ws://HOST:PORT`), everything else as is usual.
+    /// Settings for the server at `url` (`ws://HOST:PORT`, `wss://HOST`), everything else as is usual. Where it names no
+    /// path, that is [`DEFAULT_PATH`].
     ///
     /// # Errors
     ///
     /// [`Error::Url`] when it is no such address.
     pub fn new(url: &str) -> Result<Self, Error> {
         Ok(Self {
-            url: url.parse()?,
-            resolver: None,
-            headers: Vec::new(),
+            url: url.parse::<Url>()?.or_path(DEFAULT_PATH),
+            dialer: Dialer::default(),
             token: None,
             data: None,
             name: "fourwire".to_owned(),
-            dial_timeout: Duration::from_secs(10),
             reply_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             ping_slack: Duration::from_secs(10),
@@ -79,11 +64,12 @@ impl Config {
 }
 
 impl fmt::Debug for Config {
-    /// Without token and headers: they are secrets.
+    /// Without the token: it is a secret.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Config")
             .field("url", &self.url)
+            .field("dialer", &self.dialer)
             .field("name", &self.name)
             .finish_non_exhaustive()
     }

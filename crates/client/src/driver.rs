@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 
 use host::{Host, Instant, Timer};
 use tokio::sync::{mpsc, oneshot};
-use websocket::{CloseCode, End, Kind, Outbox, Refused, WebSocket};
+use websocket::{CloseCode, End, Kind, Limits, Outbox, Refused};
 
-use crate::dial::{Dialed, dial};
+use crate::dial::{DialError, Socket};
 use crate::session::{Answer, Session, Settings, Step, What};
 use crate::{Config, Error, Event, SubscribeOptions};
 
@@ -65,12 +65,15 @@ struct Driver<H: Host> {
     link: Link<H>,
 }
 
+/// A server that was reached, or why it was not.
+type Reached<H> = Result<Box<Socket<H>>, DialError>;
+
 /// The connection, as far as there is one.
 enum Link<H: Host> {
     Down,
-    Dialing(Pin<Box<dyn Future<Output = Dialed<H>> + Send>>),
+    Dialing(Pin<Box<dyn Future<Output = Reached<H>> + Send>>),
     Up {
-        socket: Box<WebSocket<H::Connection, H>>,
+        socket: Box<Socket<H>>,
         /// A message that the socket's queue had no room for.
         unsent: Option<String>,
     },
@@ -78,7 +81,7 @@ enum Link<H: Host> {
 
 /// What the connection has to say.
 enum Turn<H: Host> {
-    Dialed(Dialed<H>),
+    Dialed(Reached<H>),
     /// Messages went in or out.
     Moved,
     Over(End),
@@ -170,7 +173,7 @@ impl<H: Host> Driver<H> {
             }
             Turn::Dialed(Err(reason)) => {
                 self.link = Link::Down;
-                self.session.lost(now, None, reason);
+                self.session.lost(now, None, reason.to_string());
             }
             Turn::Over(end) => {
                 self.link = Link::Down;
@@ -203,7 +206,7 @@ impl<H: Host> Link<H> {
 
     fn raise<F>(&mut self, dial: impl FnOnce() -> F)
     where
-        F: Future<Output = Dialed<H>> + Send + 'static,
+        F: Future<Output = Reached<H>> + Send + 'static,
     {
         if let Self::Down = self {
             *self = Self::Dialing(Box::pin(dial()));
@@ -265,4 +268,10 @@ fn settings(config: &Config) -> Settings {
         backoff: config.backoff,
         requests: config.requests.max(1),
     }
+}
+
+async fn dial<H: Host>(host: H, config: Arc<Config>) -> Reached<H> {
+    // The server pings.
+    let limits = Limits { keepalive: None, ..Limits::default() }.with_message_bytes(config.max_received);
+    Ok(Box::new(config.dialer.dial(&host, &config.url, limits).await?.socket))
 }

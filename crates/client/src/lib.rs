@@ -45,7 +45,10 @@ mod url;
 
 pub use backoff::Backoff;
 pub use client::{Client, Events, HistoryOptions};
-pub use config::{Config, Resolver, Resolving, SubscribeOptions};
+pub use config::{Config, SubscribeOptions};
+pub use dial::{
+    DialError, Dialed, Dialer, Proxy, ProxyError, Resolver, Resolving, Socket, Unreachable, connect,
+};
 pub use error::Error;
 pub use event::{Event, Recovery};
 pub use json::Json;

@@ -1,10 +1,10 @@
 //! `fourwire get`: fetches what is at an address of the web.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ::client::Unreachable;
 use application::dns;
 use application::http::client;
 use bytes::Bytes;
@@ -12,11 +12,13 @@ use host::{Host, Instant, timeout_at};
 use http::header::{ACCEPT, LOCATION, USER_AGENT};
 use http::{HeaderValue, Request, Response, Uri};
 use kernel::ShutdownSignals;
+use tls::Stream;
 
 use crate::names;
 use crate::network::{self, Opened};
+use crate::trust;
 
-/// Fetch what is at an http:// address, and print it.
+/// Fetch what is at an http:// or https:// address, and print it.
 ///
 /// Follows redirects. Exit status 1 when the server answers with an error.
 #[derive(Clone, Debug, clap::Args)]
@@ -45,17 +47,24 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     network: network::Args,
+
+    #[command(flatten)]
+    trust: trust::Args,
 }
 
 /// Why nothing was fetched.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("{0} is not an http:// address with a host; https needs TLS, which is not built in")]
+    #[error("{0} is not an http:// or https:// address with a host")]
     Address(Uri),
     #[error(transparent)]
     Name(#[from] dns::Error),
-    #[error("cannot connect to {0}: {1}")]
-    Connect(SocketAddr, io::Error),
+    #[error(transparent)]
+    Connect(#[from] Unreachable),
+    #[error(transparent)]
+    Trust(#[from] trust::Error),
+    #[error("no TLS with {0}: {1}")]
+    Tls(String, tls::Error),
     #[error("nobody at {0} answered within {1} s")]
     Late(Uri, u32),
     #[error(transparent)]
@@ -113,7 +122,7 @@ async fn fetch<H: Host>(host: H, args: &Args) -> Result<Response<Bytes>, Error> 
     let mut url = args.url.clone();
     for _ in 0..=REDIRECTS {
         let response = timeout_at(&host, deadline, async {
-            let connection = connect(&host, &resolver, &url).await?;
+            let connection = connect(&host, &resolver, args, &url, deadline).await?;
             Ok::<_, Error>(exchange(&host, connection, deadline, &url, args.limit).await?)
         })
         .await
@@ -126,25 +135,38 @@ async fn fetch<H: Host>(host: H, args: &Args) -> Result<Response<Bytes>, Error> 
     Err(Error::Redirects(url))
 }
 
-/// Tries each address of the host in turn.
-async fn connect<H: Host>(host: &H, resolver: &dns::Resolver<H>, url: &Uri) -> Result<H::Connection, Error> {
-    let (Some("http"), Some(authority)) = (url.scheme_str(), url.authority()) else {
-        return Err(Error::Address(url.clone()));
+/// Connects to whichever address of the server answers first, and shakes hands for TLS where the address asks for it.
+async fn connect<H: Host>(
+    host: &H,
+    resolver: &dns::Resolver<H>,
+    args: &Args,
+    url: &Uri,
+    deadline: Instant,
+) -> Result<Stream<H::Connection>, Error> {
+    let wrong = || Error::Address(url.clone());
+    let authority = url.authority().ok_or_else(wrong)?;
+    let (secure, usual) = match url.scheme_str() {
+        Some("http") => (false, 80),
+        Some("https") => (true, 443),
+        _ => return Err(wrong()),
     };
-    let port = authority.port_u16().unwrap_or(80);
-    let mut failure = Error::Address(url.clone());
-    for address in names::addresses(resolver, authority.host(), port).await? {
-        match host.connect(address).await {
-            Ok(connection) => return Ok(connection),
-            Err(error) => failure = Error::Connect(address, error),
-        }
+    let name = authority.host();
+    let addresses = names::addresses(resolver, name, authority.port_u16().unwrap_or(usual)).await?;
+    let (_, connection) = ::client::connect(host, &addresses, deadline).await?;
+    if !secure {
+        return Ok(Stream::Plain(connection));
     }
-    Err(failure)
+    let name = name.trim_matches(['[', ']']);
+    let tls = args.trust.client(host, &["http/1.1"])?;
+    let connection = tls.connect(host, connection, name, deadline).await;
+    connection
+        .map(|connection| Stream::Tls(Box::new(connection)))
+        .map_err(|error| Error::Tls(name.to_owned(), error))
 }
 
 async fn exchange<H: Host>(
     host: &H,
-    connection: H::Connection,
+    connection: Stream<H::Connection>,
     deadline: Instant,
     url: &Uri,
     limit: u32,

@@ -10,6 +10,7 @@ mod publish;
 mod remote;
 mod restore;
 mod serve;
+mod trust;
 mod udp;
 mod watch;
 mod ws;

@@ -33,6 +33,8 @@ pub(crate) struct Args {
 pub(crate) enum Error {
     #[error("not published: {0}")]
     Client(#[from] client::Error),
+    #[error(transparent)]
+    Remote(#[from] remote::Error),
     #[error("cannot read standard input: {0}")]
     Input(std::io::Error),
     #[error("the system refused: {0}")]

@@ -1,17 +1,21 @@
 //! A server somewhere, as the small tools reach it.
 
+use std::env;
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
 
-use client::{Client, Config, Event, Events, Json, Url};
+use client::{Client, Config, Event, Events, Json, Proxy, Url};
 use host::Runtime;
 use kernel::KernelHost;
+
+use crate::trust;
 
 /// Which server, and who we are to it.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub(crate) struct Args {
-    /// The server, such as ws://127.0.0.1:8000
+    /// The server, such as ws://127.0.0.1:8000 or wss://chat.example; reached through the proxy that http_proxy,
+    /// https_proxy or all_proxy name, unless no_proxy lists it
     url: Url,
 
     /// Token of the connection, where the server asks for one
@@ -21,11 +25,23 @@ pub(crate) struct Args {
     /// Name to be seen under, where the server lets people choose theirs
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+
+    #[command(flatten)]
+    trust: trust::Args,
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Client(#[from] client::Error),
+    #[error(transparent)]
+    Trust(#[from] trust::Error),
 }
 
 impl Args {
     /// Starts a client.
-    pub(crate) fn connect(&self, host: &KernelHost) -> Result<(Client<KernelHost>, Events), client::Error> {
+    pub(crate) fn connect(&self, host: &KernelHost) -> Result<(Client<KernelHost>, Events), Error> {
         let mut config = Config::new(&self.url.to_string())?;
         config.name = "fourwire-cli".to_owned();
         config.token.clone_from(&self.token);
@@ -33,7 +49,12 @@ impl Args {
             config.data = Some(Json::from_value(&std::collections::BTreeMap::from([("name", name)]))?);
         }
         let resolving = host.clone();
-        config.resolver = Some(Arc::new(move |host, port| {
+        let dialer = &mut config.dialer;
+        dialer.proxy = Proxy::of_environment(&config.url, |name| env::var(name).ok())?;
+        if config.url.secure {
+            dialer.tls = Some(self.trust.client(host, &["http/1.1"])?);
+        }
+        dialer.resolver = Some(Arc::new(move |host, port| {
             let name = (host.to_owned(), port);
             // The operating system's resolver knows no way but to block.
             Box::pin(resolving.blocking(move || name.to_socket_addrs().map(Iterator::collect)))

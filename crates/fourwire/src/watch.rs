@@ -40,6 +40,8 @@ pub(crate) struct Args {
 pub(crate) enum Error {
     #[error("cannot watch the room: {0}")]
     Client(#[from] client::Error),
+    #[error(transparent)]
+    Remote(#[from] remote::Error),
     #[error("the connection is over")]
     Over,
     #[error("the server took us out of the room: {0}")]

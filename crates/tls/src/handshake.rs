@@ -18,6 +18,12 @@ pub enum Error {
     /// The peer's certificate, or something that it said, is not acceptable.
     #[error("{0}")]
     Refused(#[from] rustls::Error),
+    /// The peer's certificate is one of an authority, and not of a server: what `openssl req -x509` makes unless told
+    /// otherwise.
+    #[error(
+        "its certificate is an authority's own, with CA:TRUE; one for a server needs basicConstraints=CA:FALSE"
+    )]
+    Authority,
     /// The peer hung up in the middle.
     #[error("the peer hung up during the TLS handshake; does it speak TLS on this port?")]
     HungUp,
@@ -68,7 +74,15 @@ fn poll<C: host::Connection>(
 /// rustls' own errors come wrapped in those of a read.
 fn failure(error: io::Error) -> Error {
     match error.downcast::<rustls::Error>() {
+        Ok(refused) if is_authority(&refused) => Error::Authority,
         Ok(refused) => Error::Refused(refused),
         Err(error) => Error::Transport(error),
     }
+}
+
+fn is_authority(refused: &rustls::Error) -> bool {
+    let rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) = refused else {
+        return false;
+    };
+    matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }

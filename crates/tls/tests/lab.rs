@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use host::{Connection as _, ListenOptions, Listener, Network, Runtime, sleep};
 use lab::{Lab, LabConnection, Machine};
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use tls::{Client, Error, PemError, Roots, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -14,11 +14,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A certificate for `names`, valid in 2026 alone, and its key, both in PEM.
 fn certificate(names: &[&str]) -> (String, String) {
+    certificate_with(names, IsCa::NoCa)
+}
+
+fn certificate_with(names: &[&str], is_ca: IsCa) -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     let mut params = CertificateParams::new(names).unwrap();
     params.not_before = date_time_ymd(2026, 1, 1);
     params.not_after = date_time_ymd(2027, 1, 1);
+    params.is_ca = is_ca;
     let certificate = params.self_signed(&key).unwrap();
     (certificate.pem(), key.serialize_pem())
 }
@@ -136,9 +141,11 @@ async fn sleep_forever<T>(_: &T) {
 fn who_cannot_show_who_it_is_is_refused() {
     let ours = certificate(&["door.lab"]);
     let others = certificate(&["door.lab"]);
+    let authority = certificate_with(&["door.lab"], IsCa::Ca(BasicConstraints::Unconstrained));
     let refusal = |trusted: &(String, String), name: &str, after: Duration| {
         let world = world(lab::Config::default());
-        world.serve(world.server(&ours), echo);
+        // Whoever trusts an authority's own certificate is shown that, all others ours.
+        world.serve(world.server(if trusted.0 == authority.0 { &authority } else { &ours }), echo);
         world.lab.block_on(async {
             sleep(&world.client.host(), after).await;
             world.connect(&world.client(&trusted.0), name).await.err().map(|error| error.to_string())
@@ -153,6 +160,7 @@ fn who_cannot_show_who_it_is_is_refused() {
     said(refusal(&ours, "gate.lab", soon), "not valid for name");
     said(refusal(&others, "door.lab", soon), "invalid peer certificate");
     said(refusal(&ours, "door.lab", Duration::from_secs(366 * 86_400)), "expired");
+    said(refusal(&authority, "door.lab", soon), "CA:FALSE");
     said(refusal(&ours, "no name", soon), "no name that a certificate could have");
 }
 
