@@ -6,43 +6,67 @@ use host::Instant;
 use super::Way;
 use super::counters::Counters;
 use super::direction::Direction;
+use super::duplex::{Duplex, Medium};
 use super::impairments::{Impairments, Lost};
-
-/// Who may speak when.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Duplex {
-    /// Both ends at any time.
-    #[default]
-    Full,
-}
 
 /// A link with both its directions. Seen from one of its ends, [`Way::Out`] leads away and [`Way::In`] leads back.
 pub struct Cable {
     out: Direction,
     back: Direction,
-    duplex: Duplex,
+    mode: Mode,
+}
+
+enum Mode {
+    Full,
+    Half(Medium),
+    Simplex(Way),
 }
 
 impl Cable {
     /// A cable of two directions.
     pub fn new(duplex: Duplex, out: Direction, back: Direction) -> Self {
-        Self { out, back, duplex }
+        let mut cable = Self { out, back, mode: Mode::Full };
+        cable.set_duplex(Instant::ORIGIN, duplex);
+        cable
+    }
+
+    /// Changes who may speak when, from now on. A frame that waited for a shared medium to fall silent sets out at once.
+    pub fn set_duplex(&mut self, now: Instant, duplex: Duplex) {
+        if duplex == self.duplex() {
+            return;
+        }
+        self.handle_timeout(now);
+        let mode = match duplex {
+            Duplex::Full => Mode::Full,
+            Duplex::Half => Mode::Half(Medium::default()),
+            Duplex::Simplex(way) => Mode::Simplex(way),
+        };
+        if let Mode::Half(medium) = std::mem::replace(&mut self.mode, mode) {
+            medium.leave(now, [&mut self.out, &mut self.back]);
+        }
+        self.out.share(duplex == Duplex::Half);
+        self.back.share(duplex == Duplex::Half);
+        self.handle_timeout(now);
     }
 
     /// Who may speak when.
-    pub fn duplex(&self) -> Duplex {
-        self.duplex
+    pub const fn duplex(&self) -> Duplex {
+        match self.mode {
+            Mode::Full => Duplex::Full,
+            Mode::Half(_) => Duplex::Half,
+            Mode::Simplex(way) => Duplex::Simplex(way),
+        }
     }
 
     /// One of its directions, to look at.
-    pub fn direction(&self, way: Way) -> &Direction {
+    pub const fn direction(&self, way: Way) -> &Direction {
         match way {
             Way::Out => &self.out,
             Way::In => &self.back,
         }
     }
 
-    fn direction_mut(&mut self, way: Way) -> &mut Direction {
+    const fn direction_mut(&mut self, way: Way) -> &mut Direction {
         match way {
             Way::Out => &mut self.out,
             Way::In => &mut self.back,
@@ -50,27 +74,34 @@ impl Cable {
     }
 
     /// What happens to frames one way.
-    pub fn impairments(&self, way: Way) -> &Impairments {
+    pub const fn impairments(&self, way: Way) -> &Impairments {
         self.direction(way).impairments()
     }
 
     /// Changes what happens to frames one way: see [`Direction::set`].
     pub fn set(&mut self, way: Way, now: Instant, impairments: Impairments) {
+        self.handle_timeout(now);
         self.direction_mut(way).set(now, impairments);
     }
 
     /// Cuts one way, or heals it: see [`Direction::cut`].
-    pub fn cut(&mut self, way: Way, cut: bool) {
+    pub const fn cut(&mut self, way: Way, cut: bool) {
         self.direction_mut(way).cut(cut);
     }
 
     /// A sender puts a frame onto the cable.
     pub fn offer(&mut self, way: Way, now: Instant, frame: Bytes) {
-        self.direction_mut(way).offer(now, frame);
+        self.handle_timeout(now);
+        match self.mode {
+            Mode::Simplex(only) if only != way => self.direction_mut(way).refuse(frame, Lost::OneWay),
+            _ => self.direction_mut(way).offer(now, frame),
+        }
+        self.handle_timeout(now);
     }
 
     /// A frame that has arrived by now, in the order of arrival.
     pub fn poll_arrival(&mut self, way: Way, now: Instant) -> Option<Bytes> {
+        self.handle_timeout(now);
         self.direction_mut(way).poll_arrival(now)
     }
 
@@ -81,13 +112,23 @@ impl Cable {
 
     /// When something happens next, either way.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [&self.out, &self.back].into_iter().filter_map(Direction::poll_timeout).min()
+        let medium = match &self.mode {
+            Mode::Half(medium) => medium.poll_timeout([&self.out, &self.back]),
+            Mode::Full | Mode::Simplex(_) => None,
+        };
+        [medium, self.out.poll_timeout(), self.back.poll_timeout()].into_iter().flatten().min()
     }
 
-    /// Lets everything leave the queues whose turn came by now.
+    /// Lets everything happen that is due by now.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.out.handle_timeout(now);
-        self.back.handle_timeout(now);
+        let Self { out, back, mode } = self;
+        match mode {
+            Mode::Half(medium) => medium.handle_timeout(now, [out, back]),
+            Mode::Full | Mode::Simplex(_) => {
+                out.handle_timeout(now);
+                back.handle_timeout(now);
+            }
+        }
     }
 
     /// Frames, and bytes, that wait in a queue.

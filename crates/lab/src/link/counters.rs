@@ -104,6 +104,11 @@ pub(super) struct Books {
 const KEPT: usize = 1_024;
 
 impl Books {
+    pub(super) const fn offered(&mut self, frame: &Bytes) {
+        self.counters.offered += 1;
+        self.counters.offered_bytes += frame.len() as u64;
+    }
+
     pub(super) fn lose(&mut self, frame: Bytes, cause: Lost) {
         self.counters.lost[cause as usize] += 1;
         if self.lost.len() == KEPT {

@@ -1,5 +1,7 @@
 //! One direction of a link, as a value.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use host::{Instant, Random};
 
@@ -27,6 +29,16 @@ pub struct Direction {
     ready: Instant,
     path: Path,
     books: Books,
+    sharing: Sharing,
+}
+
+/// What a direction has to know when it shares its medium with the other (half-duplex), where
+/// [`Medium`](super::duplex::Medium) says whose turn it is.
+struct Sharing {
+    is_shared: bool,
+    back_off: Random,
+    /// Frames that were taken from the queue and are not through yet.
+    held: usize,
 }
 
 impl Direction {
@@ -51,12 +63,13 @@ impl Direction {
             ready: Instant::ORIGIN,
             path: Path::new(framing, &mut stream),
             books: Books::default(),
+            sharing: Sharing { is_shared: false, back_off: stream("back-off"), held: 0 },
             impairments,
         }
     }
 
     /// What happens to frames.
-    pub fn impairments(&self) -> &Impairments {
+    pub const fn impairments(&self) -> &Impairments {
         &self.impairments
     }
 
@@ -75,23 +88,20 @@ impl Direction {
     }
 
     /// Cuts the link, or heals it. What is on the wire still arrives; while it is cut, all else is lost.
-    pub fn cut(&mut self, cut: bool) {
+    pub const fn cut(&mut self, cut: bool) {
         self.is_cut = cut;
     }
 
     /// The sender puts a frame onto the link.
     pub fn offer(&mut self, now: Instant, frame: Bytes) {
         self.handle_timeout(now);
-        let counters = &mut self.books.counters;
-        counters.offered += 1;
-        counters.offered_bytes += frame.len() as u64;
         if let Some(cause) = self.refusal(now, &frame) {
-            return self.books.lose(frame, cause);
+            return self.refuse(frame, cause);
         }
+        self.books.offered(&frame);
         if self.queue.frames() == 0 {
             self.ready = now;
-            if self.next_start() == now {
-                // The wire is free: even a queue without any room lets it through.
+            if !self.sharing.is_shared && self.next_start() == now {
                 if let Some(frame) = self.queue.pass(now, frame, &mut self.books) {
                     self.send(now, frame);
                 }
@@ -114,13 +124,14 @@ impl Direction {
 
     /// When something happens next: a frame arrives, or one leaves the queue. `None` while nothing is under way.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let start = (self.queue.frames() > 0).then(|| self.next_start());
+        let sends = !self.sharing.is_shared && self.queue.frames() > 0;
+        let start = sends.then(|| self.next_start());
         [start, self.path.next_arrival()].into_iter().flatten().min()
     }
 
     /// Lets everything leave the queue whose turn came by now.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while self.queue.frames() > 0 {
+        while !self.sharing.is_shared && self.queue.frames() > 0 {
             let start = self.next_start();
             if start > now {
                 break;
@@ -138,7 +149,9 @@ impl Direction {
 
     /// What became of the frames so far.
     pub fn counters(&self) -> Counters {
-        self.books.counters
+        let mut counters = self.books.counters;
+        counters.travelling += self.sharing.held as u64;
+        counters
     }
 
     /// Why a frame does not even come to the queue.
@@ -158,17 +171,68 @@ impl Direction {
 
     /// When the next frame of the queue can set out.
     fn next_start(&self) -> Instant {
-        let free = self.busy.max(self.ready);
-        self.impairments.schedule.map_or(free, |schedule| schedule.next_on(free))
+        self.next_on(self.busy.max(self.ready))
     }
 
     /// A frame sets out at `start`.
     fn send(&mut self, start: Instant, frame: Bytes) {
-        let takes = self.impairments.rate.map(|rate| rate.time_for(frame.len() as u64 * 8));
-        self.busy = takes.map_or(start, |takes| start + takes);
+        self.busy = start + self.time_for(frame.len());
+        self.launch(self.busy, frame);
+    }
+}
+
+/// What a medium needs that two directions share.
+impl Direction {
+    pub(super) const fn share(&mut self, is_shared: bool) {
+        self.sharing.is_shared = is_shared;
+    }
+
+    /// Since when the first frame of the queue is there.
+    pub(super) fn ready(&self) -> Option<Instant> {
+        (self.queue.frames() > 0).then_some(self.ready)
+    }
+
+    /// The first moment from `instant` on when the link works.
+    pub(super) fn next_on(&self, instant: Instant) -> Instant {
+        self.impairments.schedule.map_or(instant, |schedule| schedule.next_on(instant))
+    }
+
+    /// The frame whose turn it is.
+    pub(super) fn take(&mut self, now: Instant) -> Option<Bytes> {
+        self.queue.pop(now, &mut self.books)
+    }
+
+    /// How long a frame of so many bytes takes to be sent.
+    pub(super) fn time_for(&self, bytes: usize) -> Duration {
+        self.impairments.rate.map_or(Duration::ZERO, |rate| rate.time_for(bytes as u64 * 8))
+    }
+
+    /// A frame is on the wire, whose last bit leaves at `sent`.
+    pub(super) fn launch(&mut self, sent: Instant, frame: Bytes) {
         if self.is_cut {
             return self.books.lose(frame, Lost::Cut);
         }
-        self.path.launch(self.busy, frame, &self.impairments, &mut self.books);
+        self.path.launch(sent, frame, &self.impairments, &mut self.books);
+    }
+
+    /// A frame comes that is not even looked at.
+    pub(super) fn refuse(&mut self, frame: Bytes, cause: Lost) {
+        self.books.offered(&frame);
+        self.books.lose(frame, cause);
+    }
+
+    pub(super) fn lose(&mut self, frame: Bytes, cause: Lost) {
+        self.books.lose(frame, cause);
+    }
+
+    /// So many frames are out of the queue and not through.
+    pub(super) const fn hold(&mut self, frames: usize) {
+        self.sharing.held = frames;
+    }
+
+    /// A frame has collided. How long to back off, in slots out of `range`.
+    pub(super) fn collide(&mut self, range: u64) -> u64 {
+        self.books.counters.collisions += 1;
+        self.sharing.back_off.below(range)
     }
 }

@@ -6,6 +6,7 @@ mod counters;
 mod device;
 mod direction;
 mod distribution;
+mod duplex;
 mod ecn;
 mod flow;
 mod impairments;
@@ -22,10 +23,11 @@ use std::sync::Arc;
 
 use host::Instant;
 
-pub use cable::{Cable, Duplex};
+pub use cable::Cable;
 pub use counters::Counters;
 pub use device::LinkEnd;
 pub use direction::Direction;
+pub use duplex::Duplex;
 pub use impairments::{Framing, Impairments, Lost};
 pub use jitter::{Distribution, Jitter};
 pub use loss::Loss;
@@ -75,6 +77,11 @@ impl Link {
     /// Does this to what `machine` sends ([`Way::Out`]) or receives ([`Way::In`]) on this link, from now on.
     pub fn impair(&self, machine: &Machine, way: Way, impairments: Impairments) {
         self.each(machine, |cable, now| cable.set(way, now, impairments.clone()));
+    }
+
+    /// Who may speak when on the cable of `machine`, from now on.
+    pub fn set_duplex(&self, machine: &Machine, duplex: Duplex) {
+        self.each(machine, |cable, now| cable.set_duplex(now, duplex));
     }
 
     /// Cuts one direction of the cable of `machine`: frames are lost.
