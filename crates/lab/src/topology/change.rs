@@ -10,6 +10,10 @@ use crate::silence::Flows;
 /// ([`Network::at`](super::Network::at)). Links and nodes are named as in the plan.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "few changes wait at a time, and a box would be in everybody's way"
+)]
 pub enum Change {
     /// A link carries nothing any more, in any direction. What is on the wire still arrives.
     Cut {
