@@ -31,6 +31,8 @@ pub struct Counters {
     /// What went to the peer. Messages and bytes count when they are queued, bytes on the connection when the transport
     /// took them.
     pub sent: Traffic,
+    /// Messages that were to be sent and were dropped, or gave way to newer ones: [`WhenFull`](crate::WhenFull).
+    pub dropped: u64,
     /// How often the transport took nothing of what waited.
     pub stalls: u64,
     /// From our newest ping that was answered to its answer.

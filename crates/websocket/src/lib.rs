@@ -107,7 +107,7 @@ pub mod stream;
 pub use close::CloseCode;
 pub use counters::{Counters, Traffic};
 pub use end::{End, Fault, Refused, Timeout};
-pub use limits::{Keepalive, Limits};
+pub use limits::{Keepalive, Limits, WhenFull};
 pub use message::{Kind, Message, Outgoing, Prepared};
 pub use protocol::{Begun, Handler, Intake, Outbox, Piece};
 pub use stream::WebSocket;

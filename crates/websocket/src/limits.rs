@@ -21,18 +21,42 @@ pub struct Limits {
     /// Most pings, pongs and close frames per second, on average over a second; at least 1. Beyond it the connection is
     /// closed with 1008.
     pub control_frames_per_second: u32,
-    /// Most bytes that wait to be sent, frame headers included. A message that would go beyond is refused, except that
-    /// one message always fits an empty queue.
+    /// Most bytes that wait to be sent, frame headers included. What becomes of a message that would go beyond is
+    /// [`when_full`](Self::when_full)'s to say; one message always fits an empty queue.
     pub queued_bytes: usize,
+    /// What becomes of a message that does not fit `queued_bytes`.
+    pub when_full: WhenFull,
     /// Above this many bytes that wait to be sent nothing is read, so that a peer that does not listen is not listened
     /// to either. When `queued_bytes` leaves room for one message beyond it, an answer to each message is never refused.
     pub high_water_bytes: usize,
-    /// How long the transport may take no byte of what is queued.
+    /// Then reading begins again once no more than this many bytes wait.
+    pub low_water_bytes: usize,
+    /// How long the transport may take less than 4 KiB of what is queued, and less than all.
     pub write_timeout: Duration,
     /// How long closing may take from its start (our close frame, the peer's, or a fault) until both directions ended.
     pub close_timeout: Duration,
     /// How the connection is found dead when nothing is heard.
     pub keepalive: Option<Keepalive>,
+}
+
+/// What becomes of a message for a peer that reads too slowly.
+///
+/// All but the first keep messages as they are until there is room to make frames of them, so that any message may be
+/// dropped, whatever was agreed on compression. What was dropped is counted: [`Counters::dropped`](crate::Counters).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum WhenFull {
+    /// It is refused ([`Refused::Full`](crate::Refused)): the program waits, as the plain way does, or decides for itself.
+    #[default]
+    Refuse,
+    /// The oldest ones that wait give way.
+    DropOldest,
+    /// It is dropped.
+    DropNewest,
+    /// Of the messages of one key only the latest waits, at its first one's place
+    /// ([`Outbox::send_latest`](crate::Outbox::send_latest)); when that is not enough, the oldest ones give way.
+    LatestPerKey,
+    /// The connection is closed with 1013.
+    Close,
 }
 
 /// How a silent connection is found dead.
@@ -69,7 +93,9 @@ impl Default for Limits {
             fragments: 1 << 16,
             control_frames_per_second: 128,
             queued_bytes: (1 << 20) + (512 << 10),
+            when_full: WhenFull::Refuse,
             high_water_bytes: 256 << 10,
+            low_water_bytes: 64 << 10,
             write_timeout: Duration::from_secs(30),
             close_timeout: Duration::from_secs(5),
             keepalive: Some(Keepalive {

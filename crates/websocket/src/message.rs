@@ -82,6 +82,15 @@ impl Outgoing<'_> {
             Self::Prepared(prepared) => prepared.payload(),
         }
     }
+
+    /// The same, with a copy of what is lent.
+    pub fn into_owned(self) -> Outgoing<'static> {
+        match self {
+            Self::Borrowed(kind, payload) => Outgoing::Owned(kind, Bytes::copy_from_slice(payload)),
+            Self::Owned(kind, payload) => Outgoing::Owned(kind, payload),
+            Self::Prepared(prepared) => Outgoing::Prepared(prepared),
+        }
+    }
 }
 
 impl<'a> From<&'a str> for Outgoing<'a> {

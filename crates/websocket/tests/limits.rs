@@ -194,8 +194,12 @@ fn a_transport_that_takes_nothing_is_given_up() {
     protocol.blocked(at(0));
     protocol.blocked(at(10_000));
     assert_eq!(protocol.poll_timeout(), Some(at(30_000)));
-    // One byte is progress.
+    // One byte a second is no progress, four kilobytes are.
+    protocol.send(&[0; 10_000][..]).unwrap();
     write(&mut protocol, 4, 1);
+    protocol.blocked(at(20_000));
+    assert_eq!(protocol.poll_timeout(), Some(at(30_000)));
+    write(&mut protocol, 4, 4_095);
     protocol.blocked(at(29_000));
     assert_eq!(protocol.poll_timeout(), Some(at(59_000)));
     protocol.handle_timeout(at(59_000));

@@ -28,6 +28,9 @@ use inbox::{Busy, Inbox, Progress, Surroundings};
 pub use outbox::Outbox;
 use queue::Queue;
 
+/// What a transport that was blocked must take, in bytes, to count as one that is not.
+const PROGRESS: usize = 4 << 10;
+
 /// What is done with what comes in.
 ///
 /// A closure that takes what [`message`](Self::message) takes is a handler, too.
@@ -127,8 +130,9 @@ pub struct Protocol {
     over: bool,
     /// By when closing must be done.
     closing_until: Option<Instant>,
-    /// Since when the transport has not taken a byte.
+    /// Since when the transport has taken too little, and how much.
     blocked_since: Option<Instant>,
+    taken_since: usize,
     heard: Instant,
     keepalive_due: Option<Instant>,
     /// When the ping went out whose answer is waited for.
@@ -179,6 +183,7 @@ impl Protocol {
             over: false,
             closing_until: None,
             blocked_since: None,
+            taken_since: 0,
             heard: now,
             keepalive_due: limits.keepalive.map(|keepalive| now + keepalive.interval),
             pinged: None,
@@ -291,6 +296,7 @@ impl Protocol {
         Counters {
             received: self.inbox.traffic,
             sent: self.outbox.traffic(),
+            dropped: self.outbox.dropped(),
             stalls: self.stalls,
             round_trip: self.outbox.round_trip(),
         }
@@ -303,13 +309,17 @@ impl Protocol {
 
     /// The first `written` bytes of what [`transmit`](Self::transmit) showed were written.
     pub fn advance(&mut self, written: usize) {
-        if written > 0 {
-            self.blocked_since = None;
-            self.outbox.advance(written);
+        self.outbox.advance(written);
+        if self.blocked_since.is_some() {
+            self.taken_since += written;
+            if self.taken_since >= PROGRESS || !self.outbox.is_ready() {
+                self.blocked_since = None;
+                self.taken_since = 0;
+            }
         }
     }
 
-    /// The transport took nothing of what waits: from `now` on it has [`Limits::write_timeout`].
+    /// The transport took nothing of what waits: from the first such `now` on it has [`Limits::write_timeout`].
     pub fn blocked(&mut self, now: Instant) {
         if self.blocked_since.is_none() {
             self.blocked_since = Some(now);

@@ -149,6 +149,23 @@ impl<C: Connection, R: Runtime> WebSocket<C, R> {
         self.protocol.queued_bytes()
     }
 
+    /// Bytes on their way to the peer: those that wait here, and those that the transport has and the peer has not
+    /// acknowledged, as far as the network knows. It asks the system.
+    pub fn buffered_bytes(&self) -> usize {
+        self.protocol.queued_bytes() + self.connection.unsent()
+    }
+
+    /// Writes what is queued; ready when no more of it waits than [`Limits::low_water_bytes`].
+    ///
+    /// # Errors
+    ///
+    /// Why the connection ended.
+    pub fn poll_drained(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
+        let flushed = self.poll_flush(context)?;
+        let drained = self.protocol.queued_bytes() <= self.protocol.limits().low_water_bytes;
+        if flushed.is_ready() || drained { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
     /// What waits to be handed to the transport.
     pub fn outbox(&mut self) -> &mut Outbox {
         self.borrow_queue();

@@ -6,7 +6,7 @@ use super::Outbox;
 use crate::deflate::{Agreed, Compressor};
 use crate::protocol::frame::{Header, MAX_CONTROL_LEN, MAX_HEADER_LEN, Opcode};
 use crate::protocol::mask;
-use crate::{Kind, Prepared, Role};
+use crate::{Kind, Outgoing, Prepared, Role};
 
 /// From this many bytes on an owned payload is sent from where it lies; below, a copy is cheaper than one more slice.
 pub(super) const SHARE_FROM: usize = 4 << 10;
@@ -17,13 +17,31 @@ pub(super) struct Deflate {
 }
 
 impl Outbox {
-    pub(super) fn borrowed(&mut self, kind: Kind, payload: &[u8]) {
+    /// Queues a message as a frame, or as frames.
+    #[inline]
+    pub(super) fn frame(&mut self, message: Outgoing<'_>) {
+        self.traffic.count(message.payload().len());
+        match message {
+            Outgoing::Borrowed(kind, payload) => self.borrowed(kind, payload),
+            Outgoing::Owned(kind, payload) => self.owned(kind, payload),
+            Outgoing::Prepared(prepared) => self.prepared(&prepared),
+        }
+        self.note_length();
+    }
+
+    /// To be called when something was queued.
+    #[inline]
+    pub(super) fn note_length(&mut self) {
+        self.choked |= self.queued_bytes() > self.limits.high_water_bytes;
+    }
+
+    fn borrowed(&mut self, kind: Kind, payload: &[u8]) {
         if self.deflate.is_none() || !self.compressed(kind, payload) {
             self.copied(Opcode::of(kind), payload);
         }
     }
 
-    pub(super) fn owned(&mut self, kind: Kind, payload: Bytes) {
+    fn owned(&mut self, kind: Kind, payload: Bytes) {
         if payload.len() < SHARE_FROM || self.role == Role::Client {
             return self.borrowed(kind, &payload);
         }
@@ -35,7 +53,7 @@ impl Outbox {
         }
     }
 
-    pub(super) fn prepared(&mut self, prepared: &Prepared) {
+    fn prepared(&mut self, prepared: &Prepared) {
         let (kind, payload) = (prepared.kind(), prepared.payload());
         if self.role == Role::Client {
             return self.borrowed(kind, payload);

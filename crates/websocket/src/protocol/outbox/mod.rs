@@ -1,5 +1,6 @@
 //! What is sent: messages made into frames, and what may wait.
 
+mod backlog;
 mod framing;
 mod pieces;
 
@@ -13,7 +14,8 @@ use super::frame::{MAX_CONTROL_LEN, MAX_HEADER_LEN, Opcode};
 use super::queue::Queue;
 use crate::counters::Traffic;
 use crate::deflate::Agreed;
-use crate::{CloseCode, Limits, Outgoing, Refused, Role};
+use crate::{CloseCode, Limits, Outgoing, Refused, Role, WhenFull};
+use backlog::Backlog;
 use framing::Deflate;
 use pieces::Writing;
 
@@ -35,18 +37,24 @@ pub struct Outbox {
     dead: bool,
     /// A frame was ended before its announced length: the connection cannot end well.
     cut: bool,
+    /// More than [`Limits::high_water_bytes`] waited, and more than [`Limits::low_water_bytes`] still do.
+    choked: bool,
+    when_full: WhenFull,
     limits: Arc<Limits>,
     /// A client's masking keys.
     keys: Option<Box<Random>>,
     deflate: Option<Box<Deflate>>,
     /// Only while something waits, or lent.
     queue: Option<Box<Queue>>,
+    /// Messages that wait for those before them.
+    backlog: Option<Box<Backlog>>,
     closing: Option<Box<Closing>>,
     /// The message that is being sent in pieces.
     writing: Option<Box<Writing>>,
     probe: Option<Box<Probe>>,
     round_trip: Option<Duration>,
     traffic: Traffic,
+    dropped: u64,
 }
 
 /// What our close frame said.
@@ -73,34 +81,36 @@ impl Outbox {
             role,
             dead: false,
             cut: false,
+            choked: false,
+            when_full: limits.when_full,
             limits,
             keys: keys.map(Box::new),
             deflate: deflate.map(|&agreed| Box::new(Deflate::new(role, agreed))),
             queue: None,
+            backlog: None,
             closing: None,
             writing: None,
             probe: None,
             round_trip: None,
             traffic: Traffic::default(),
+            dropped: 0,
         }
     }
 
-    /// Queues a message behind what waits already.
+    /// Queues a message behind what waits already. When it does not fit, [`Limits::when_full`] says what happens.
     ///
     /// # Errors
     ///
     /// [`Refused::Full`] when it does not fit, [`Refused::InPieces`] when a message that was begun is not finished,
     /// [`Refused::Closing`] when the close frame is queued or sent.
+    #[inline]
     pub fn send<'a>(&mut self, message: impl Into<Outgoing<'a>>) -> Result<(), Refused> {
         let message = message.into();
-        let len = message.payload().len();
-        self.check_room(len)?;
-        self.traffic.count(len);
-        match message {
-            Outgoing::Borrowed(kind, payload) => self.borrowed(kind, payload),
-            Outgoing::Owned(kind, payload) => self.owned(kind, payload),
-            Outgoing::Prepared(prepared) => self.prepared(&prepared),
+        if self.when_full != WhenFull::Refuse {
+            return self.send_or_drop(None, message);
         }
+        self.check_room(message.payload().len())?;
+        self.frame(message);
         Ok(())
     }
 
@@ -121,7 +131,7 @@ impl Outbox {
     /// Bytes that wait to be sent, frame headers included.
     #[inline]
     pub fn queued_bytes(&self) -> usize {
-        self.queue.as_deref().map_or(0, Queue::len)
+        self.queue.as_deref().map_or(0, Queue::len) + self.backlog.as_deref().map_or(0, Backlog::bytes)
     }
 
     /// Whether the close frame is queued or sent.
@@ -190,6 +200,7 @@ impl Outbox {
             self.cut = true;
             self.give_up();
         } else {
+            self.refill_all();
             self.copied(Opcode::Close, &payload);
         }
         self.closing = Some(Box::new(Closing { code, reason: reason.into() }));
@@ -200,8 +211,10 @@ impl Outbox {
     pub(super) fn give_up(&mut self) {
         self.dead = true;
         self.queue = None;
+        self.backlog = None;
         self.deflate = None;
         self.writing = None;
+        self.choked = false;
     }
 
     /// Whether a frame was begun that can never be ended.
@@ -212,11 +225,11 @@ impl Outbox {
     /// Whether so much waits that nothing more is to be read. Once closing has begun, what is read makes nothing wait.
     #[inline]
     pub(super) fn is_choked(&self) -> bool {
-        self.queued_bytes() > self.limits.high_water_bytes && !self.is_closing()
+        self.choked && !self.is_closing()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.queue.as_deref().is_none_or(Queue::is_empty)
+        self.queue.as_deref().is_none_or(Queue::is_empty) && self.backlog.is_none()
     }
 
     /// Whether anything can be written now.
@@ -232,7 +245,15 @@ impl Outbox {
         if let Some(queue) = &mut self.queue {
             self.traffic.wire_bytes += written as u64;
             queue.advance(written);
+            if self.backlog.is_some() {
+                self.refill();
+            }
+            self.choked = self.choked && self.queued_bytes() > self.limits.low_water_bytes;
         }
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     pub(super) fn traffic(&self) -> Traffic {

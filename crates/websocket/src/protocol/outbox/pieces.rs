@@ -35,6 +35,9 @@ impl Outbox {
     /// As [`send`](Self::send).
     pub fn begin(&mut self, kind: Kind, len: Option<u64>) -> Result<(), Refused> {
         self.check_room(0)?;
+        if self.backlog.is_some() {
+            return Err(Refused::Full { queued: self.queued_bytes(), limit: self.limits.queued_bytes });
+        }
         let opcode = Opcode::of(kind);
         self.traffic.messages += 1;
         let Some(len) = len else {
@@ -83,6 +86,7 @@ impl Outbox {
                 }
             }
         }
+        self.note_length();
         Ok(())
     }
 
