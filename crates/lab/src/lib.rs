@@ -106,7 +106,7 @@ pub use faults::Crash;
 pub use lab::{Config, Lab, Machine};
 pub use link::{
     Cable, Codel, Counters, Direction, Discipline, Displaced, Distribution, Duplex, FqCodel, Framing,
-    Impairments, Jitter, Link, LinkEnd, Loss, Lost, Reordering, Schedule, Way,
+    Impairments, Jitter, Link, LinkEnd, Loss, Lost, Preset, Reordering, Schedule, Way,
 };
 pub use machine::LabHost;
 pub use network::{LabConnection, LabDatagrams, LabListener};
