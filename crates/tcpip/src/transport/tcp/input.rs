@@ -106,11 +106,12 @@ impl Connection {
 
     /// In SYN-RECEIVED the peer's SYN may come again, with or without the acknowledgment of ours. Whether to go on.
     fn meet_syn(&mut self, now: Instant, segment: &mut Header) -> bool {
-        let Some(flow) = self.phase.flow() else { return false };
+        let Some(flow) = self.phase.flow_mut() else { return false };
         let again = segment.flags.contains(Flags::SYN) && segment.sequence == flow.receiving.initial;
         if !again || segment.flags.contains(Flags::RST) {
             return true;
         }
+        flow.receiving.note_clock(now, segment);
         if segment.flags.contains(Flags::ACK) {
             segment.flags = Flags(segment.flags.0 & !Flags::SYN.0);
             segment.sequence += 1;

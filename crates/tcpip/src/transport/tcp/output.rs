@@ -57,10 +57,10 @@ impl Connection {
         let first = sending.nxt() == sending.initial;
         let range = Range { start: sending.initial, end: sending.initial + 1 };
         let chosen = empty(range, true, Why::Handshake);
-        if first {
+        (first || again).then(|| {
             sending.on_sent(now, &chosen);
-        }
-        (first || again).then_some(chosen)
+            chosen
+        })
     }
 
     fn sent(&mut self, now: Instant, chosen: &Chosen) {

@@ -238,7 +238,7 @@ impl Sending {
             let len = self.unsent().min(self.usable()).min(segment);
             if len > 0 {
                 let range = Range { start: self.nxt(), end: self.nxt() + len };
-                return Some(self.cut(range, Why::New, len == self.unsent()));
+                return Some(self.cut(range, Why::TailProbe, len == self.unsent()));
             }
             let last = self.recovery.probe(segment)?;
             return Some(self.cut(last, Why::TailProbe, true));

@@ -42,6 +42,8 @@ pub(super) struct Flight {
     saw_reordering: bool,
     smallest: Option<Duration>,
     sample: Option<Duration>,
+    /// When the latest copy left of what was acknowledged last, if there were several.
+    copied: Option<Instant>,
     /// Ranges that there is memory for.
     most: usize,
 }
@@ -86,6 +88,7 @@ impl Flight {
             saw_reordering: false,
             smallest: None,
             sample: None,
+            copied: None,
             most: RANGES,
         }
     }
@@ -174,10 +177,11 @@ impl Flight {
             return 0;
         }
         let mut delivered = 0;
-        let mut again = false;
+        self.copied = None;
         while let Some(first) = self.sent.front_mut() {
             if first.range.end.is_after(number) {
                 if first.range.start.is_before(number) {
+                    self.copied = self.copied.max(Some(first.at).filter(|_| first.again));
                     // A part of it: the rest stays as it is.
                     let part = number.since(first.range.start);
                     first.range.start = number;
@@ -198,14 +202,14 @@ impl Flight {
             self.selected -= usize::from(sent.selected);
             if !sent.selected {
                 delivered += sent.range.len();
-                again |= sent.again;
+                self.copied = self.copied.max(Some(sent.at).filter(|_| sent.again));
                 self.arrived(now, &sent);
             }
         }
         if self.sent.is_empty() && self.sent.capacity() > FEW {
             self.sent = VecDeque::new();
         }
-        if again {
+        if self.copied.is_some() {
             // The others may have arrived long ago and waited for what was sent again.
             self.sample = None;
         }
@@ -258,6 +262,11 @@ impl Flight {
     /// The time from sending to arrival of what arrived last, if it was sent only once (Karn).
     pub(super) fn take_sample(&mut self) -> Option<Duration> {
         self.sample.take()
+    }
+
+    /// When the latest copy left of what was acknowledged last, if it was sent more than once.
+    pub(super) fn take_copied(&mut self) -> Option<Instant> {
+        self.copied.take()
     }
 
     /// The first range that is to be sent again, at most `longest` bytes of it.

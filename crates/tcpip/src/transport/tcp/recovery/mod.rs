@@ -9,6 +9,7 @@
 //! duplicate acknowledgments (RFC 5681, RFC 6582). The window in recovery follows PRR (RFC 6937), the tail is probed
 //! (RFC 8985 section 7), and behind all stands the retransmission timeout (RFC 6298).
 
+mod delivery;
 mod flight;
 mod reduction;
 mod reordering;
@@ -28,10 +29,11 @@ use trace::Why;
 use wire::tcp::SeqNumber;
 
 use super::congestion::{Algorithm, Controller};
+use delivery::Delivery;
 use flight::Flight;
 use reduction::Reduction;
 use reordering::ReorderingWindow;
-use spurious::{Doubt, Seen};
+use spurious::{Doubt, Seen, TICK};
 
 /// What a connection begins with.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +100,11 @@ pub struct Recovery {
     point: SeqNumber,
     duplicates: u32,
     reduction: Reduction,
+    /// Timeouts in a row.
     backoffs: u32,
+    /// How often the timeout was doubled. It stays so until a round trip was measured (RFC 6298 section 5.7): what was
+    /// sent too early again says nothing of how long it takes.
+    doublings: u32,
     /// When the oldest unacknowledged segment is given up on.
     retransmission: Option<Instant>,
     /// When the tail is probed.
@@ -131,14 +137,6 @@ struct Probed {
     again: bool,
 }
 
-/// Bytes delivered in the running round trip.
-#[derive(Clone, Copy, Debug, Default)]
-struct Delivery {
-    since: Instant,
-    bytes: u64,
-    rate: u64,
-}
-
 /// Duplicate acknowledgments that tell of a loss (RFC 5681 section 3.2).
 const DUPLICATES: u32 = 3;
 
@@ -160,6 +158,7 @@ impl Recovery {
             duplicates: 0,
             reduction: Reduction::default(),
             backoffs: 0,
+            doublings: 0,
             retransmission: None,
             probe: None,
             probed: None,
@@ -173,7 +172,7 @@ impl Recovery {
             limited_by_window: false,
             last_sent: now,
             retransmissions: 0,
-            delivery: Delivery { since: now, ..Delivery::default() },
+            delivery: Delivery::new(now),
         }
     }
 
@@ -259,7 +258,7 @@ impl Recovery {
         self.last_sent = now;
         let probe = matches!(why, Why::TailProbe);
         if was_empty || self.retransmission.is_none() || probe || matches!(why, Why::Timeout) {
-            self.retransmission = Some(now + self.trip.timeout(self.backoffs));
+            self.retransmission = Some(now + self.trip.timeout(self.doublings));
         }
         if probe {
             self.probed = Some(Probed { end: self.flight.next(), again });
@@ -281,12 +280,17 @@ impl Recovery {
         if self.sack {
             delivered += self.flight.select(now, sack);
         }
-        if let Some(sample) = self.flight.take_sample().or(echo.filter(|_| progress)) {
+        let copied = self.flight.take_copied();
+        // What was sent again and echoes the time of an earlier copy may have waited long for its acknowledgment, since
+        // an earlier one was lost: that is no round trip.
+        let of_latest = |echo: &Duration| copied.is_none_or(|at| now - *echo + TICK >= at);
+        let timed = self.flight.take_sample().filter(|_| copied.is_none());
+        if let Some(sample) = timed.or(echo.filter(of_latest).filter(|_| progress)) {
             self.trip.measured(sample);
-            self.measured = true;
+            (self.measured, self.doublings) = (true, 0);
         }
         let mut acked = Acked { delivered, progress, ..Acked::default() };
-        self.measure_delivery(now, delivered);
+        self.delivery.measure(now, delivered, self.trip.smoothed());
         if progress {
             self.backoffs = 0;
             self.duplicates = 0;
@@ -331,7 +335,7 @@ impl Recovery {
         if self.flight.is_empty() {
             (self.retransmission, self.probe, self.reordering) = (None, None, None);
         } else if progress || delivered > 0 {
-            self.retransmission = Some(now + self.trip.timeout(self.backoffs));
+            self.retransmission = Some(now + self.trip.timeout(self.doublings));
             self.arm_probe(now);
         }
         acked
@@ -436,11 +440,11 @@ impl Recovery {
             threshold: self.controller.threshold(),
             round_trip: self.trip.smoothed(),
             variation: self.trip.variation(),
-            timeout: self.trip.timeout(self.backoffs),
+            timeout: self.trip.timeout(self.doublings),
             in_flight: self.flight.in_flight(),
             retransmissions: self.retransmissions,
             undone: self.undone,
-            delivery_rate: self.delivery.rate,
+            delivery_rate: self.delivery.rate(),
         }
     }
 
@@ -536,7 +540,8 @@ impl Recovery {
         self.doubt.begin(self.flight.unacknowledged(), self.point, forward);
         self.duplicates = 0;
         self.backoffs = self.backoffs.saturating_add(1);
-        self.retransmission = Some(now + self.trip.timeout(self.backoffs));
+        self.doublings = self.doublings.saturating_add(1);
+        self.retransmission = Some(now + self.trip.timeout(self.doublings));
         (self.probe, self.probed, self.reordering) = (None, None, None);
     }
 
@@ -553,15 +558,5 @@ impl Recovery {
             let at = now + (smoothed * 2 + single).max(Duration::from_millis(10));
             self.retransmission.is_none_or(|timeout| at < timeout).then_some(at)
         });
-    }
-
-    fn measure_delivery(&mut self, now: Instant, delivered: u32) {
-        let delivery = &mut self.delivery;
-        delivery.bytes += u64::from(delivered);
-        let past = now.since(delivery.since);
-        if past >= self.trip.smoothed().unwrap_or(Duration::from_millis(100)) && !past.is_zero() {
-            let rate = u128::from(delivery.bytes) * 1_000_000_000 / past.as_nanos();
-            *delivery = Delivery { since: now, bytes: 0, rate: u64::try_from(rate).unwrap_or(u64::MAX) };
-        }
     }
 }

@@ -12,7 +12,7 @@ use super::Range;
 const REMEMBERED: usize = 32;
 
 /// The clock of timestamps ticks this often.
-const TICK: Duration = Duration::from_millis(1);
+pub(super) const TICK: Duration = Duration::from_millis(1);
 
 /// How long F-RTO waits for new data to leave before it sends again what the timeout took for lost.
 const PATIENCE: Duration = Duration::from_millis(5);

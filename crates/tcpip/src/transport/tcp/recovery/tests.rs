@@ -319,6 +319,43 @@ fn what_waited_for_a_segment_sent_again_does_not_count_as_a_long_round_trip() {
 }
 
 #[test]
+fn an_echo_of_an_earlier_copy_is_no_round_trip_and_the_timeout_stays_doubled_until_there_is_one() {
+    let at = |millis| Instant::ORIGIN + Duration::from_millis(millis);
+    let none = SackBlocks::default();
+    let ack = |number, echo| {
+        let echo = Some(Duration::from_millis(echo));
+        Acknowledgment { number, sack: &none, echo, bare: true }
+    };
+    let mut recovery = Recovery::new(at(0), Setup::new(START, SEGMENT));
+    let mut start = START;
+    let mut send = |recovery: &mut Recovery, now| {
+        let range = Range { start, end: start + SEGMENT };
+        start = range.end;
+        recovery.on_sent(now, range, Why::New, true);
+        range
+    };
+    send(&mut recovery, at(0));
+    recovery.on_ack(at(40), ack(START + 1000, 40));
+    assert_eq!(recovery.info().timeout, Duration::from_millis(240));
+    // It arrives, its acknowledgment is lost, and so the copy is acknowledged with the clock of the original.
+    let range = send(&mut recovery, at(1000));
+    assert_eq!(recovery.handle_timeout(at(1240)), Expired::Retransmit);
+    recovery.on_sent(at(1240), range, Why::Timeout, true);
+    recovery.on_ack(at(1280), ack(range.end, 280));
+    let info = recovery.info();
+    assert_eq!(info.round_trip, Some(Duration::from_millis(40)));
+    assert_eq!((recovery.backoffs(), info.timeout), (0, Duration::from_millis(480)));
+    // The echo of the copy is one.
+    let range = send(&mut recovery, at(2000));
+    assert_eq!(recovery.handle_timeout(at(2480)), Expired::Retransmit);
+    recovery.on_sent(at(2480), range, Why::Timeout, true);
+    recovery.on_ack(at(2528), ack(range.end, 48));
+    let info = recovery.info();
+    assert_eq!(info.round_trip, Some(Duration::from_millis(41)));
+    assert_eq!(info.timeout, Duration::from_millis(241));
+}
+
+#[test]
 fn what_a_receiver_has_thrown_away_is_sent_again_after_the_timeout() {
     let at = |millis| Instant::ORIGIN + Duration::from_millis(millis);
     let mut recovery = Recovery::new(at(0), Setup { sack: true, ..Setup::new(START, SEGMENT) });

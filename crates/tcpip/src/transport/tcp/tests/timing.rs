@@ -6,7 +6,7 @@ use std::time::Duration;
 use trace::Why;
 use wire::tcp::{Flags, Options, SeqNumber, Timestamps};
 
-use super::pair::Pair;
+use super::pair::{Link, Pair};
 use crate::internet::Problem;
 use crate::transport::tcp::{Answer, End, Keepalive, Settings, State};
 
@@ -25,6 +25,34 @@ fn warm(pair: &mut Pair) {
         pair.read(1);
     }
     pair.log.clear();
+}
+
+#[test]
+fn a_lost_handshake_makes_no_long_round_trip() {
+    let mut pair = Pair::new(1, Link::clean(), Settings::default());
+    pair.run(MILLIS(5));
+    pair.link.loss = 1000;
+    pair.run(MILLIS(900));
+    pair.link.loss = 0;
+    pair.run(Duration::from_secs(3));
+    let trips = [0, 1].map(|side| pair.end(side).info().recovery.round_trip.unwrap());
+    assert!(trips.iter().all(|trip| (MILLIS(20)..MILLIS(30)).contains(trip)), "{trips:?}");
+}
+
+#[test]
+fn the_tail_is_probed_with_new_data_when_there_is_some() {
+    let mut pair = Pair::open(Settings::default());
+    pair.write(0, b"the round trip is known");
+    pair.run(MILLIS(100));
+    pair.log.clear();
+    pair.link.loss = 1000;
+    pair.write(0, &[1; 40_000]);
+    let first = sent(&pair, 0).len();
+    pair.run(MILLIS(100));
+    let all = sent(&pair, 0);
+    assert_eq!(all[first..], [(1448, Why::TailProbe)], "one segment after two round trips");
+    let sequence = |at: usize| pair.log[at].1.header.sequence;
+    assert_eq!(sequence(first), sequence(first - 1) + 1448, "that was never sent");
 }
 
 #[test]
