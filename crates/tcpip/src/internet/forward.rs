@@ -7,6 +7,7 @@ use trace::Fate;
 use wire::{Protocol, ipv4, ipv6};
 
 use super::errors::Complaint;
+use super::nat::Arriving;
 use super::receive::Came;
 use super::routing::Hop;
 use super::{Layer, Received};
@@ -24,14 +25,39 @@ struct Passing {
 }
 
 impl Layer {
-    pub(super) fn forward_v4(
+    /// Forwards a packet, unless it is for us: then whether it is for many is said.
+    pub(super) fn pass_on_v4(
         &mut self,
         now: Instant,
         came: Came,
         header: ipv4::Header,
         packet: &mut [u8],
         out: &mut dyn Transmit,
-    ) -> Received<'static> {
+    ) -> Option<bool> {
+        match self.translate_in(now, &came, &header, packet, out) {
+            Arriving::Untouched => {
+                let for_us = self.is_for_us(&came, header.destination.into());
+                if for_us.is_none() {
+                    self.forward_v4(now, came, header, packet, out);
+                }
+                for_us
+            }
+            Arriving::Inward(header) => {
+                self.forward_v4(now, came, header, packet, out);
+                None
+            }
+            Arriving::Dropped => None,
+        }
+    }
+
+    fn forward_v4(
+        &mut self,
+        now: Instant,
+        came: Came,
+        header: ipv4::Header,
+        packet: &mut [u8],
+        out: &mut dyn Transmit,
+    ) {
         let passing = Passing {
             source: header.source.into(),
             destination: header.destination.into(),
@@ -40,7 +66,10 @@ impl Layer {
             may_be_cut: !header.dont_fragment,
         };
         if let Some((hop, mtu)) = self.onward(now, came, packet, &passing, out) {
-            let header = ipv4::Header { ttl: header.ttl - 1, ..header };
+            let mut header = ipv4::Header { ttl: header.ttl - 1, ..header };
+            if !self.translate_out(now, &came, &hop, &mut header, packet) {
+                return;
+            }
             if packet.len() > usize::from(mtu) {
                 self.cut_v4(now, &hop, &header, &packet[header.len()..], mtu, true, out);
             } else {
@@ -48,7 +77,6 @@ impl Layer {
                 self.output(now, &hop, &mut Descending::new([packet, &[]]), true, out);
             }
         }
-        Received::Handled
     }
 
     pub(super) fn forward_v6(

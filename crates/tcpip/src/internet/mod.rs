@@ -14,6 +14,7 @@ mod events;
 mod forward;
 mod groups;
 mod limit;
+pub mod nat;
 mod path_mtu;
 mod reassembly;
 mod receive;
@@ -97,6 +98,7 @@ pub struct Layer {
     looped_bytes: usize,
     events: VecDeque<Event>,
     counters: Counters,
+    nat: Option<Box<nat::Nat>>,
 }
 
 /// An interface or address could not be added.
@@ -136,6 +138,7 @@ impl Layer {
             looped_bytes: 0,
             events: VecDeque::new(),
             counters: Counters::default(),
+            nat: None,
         }
     }
 

@@ -114,10 +114,8 @@ impl Layer {
             return self.martian(now, came.on, source, destination);
         }
         let packet = &mut packet[..header.len() + payload_len];
-        let Some(to_many) = self.is_for_us(&came, destination) else {
-            return self.forward_v4(now, came, header, packet, out);
-        };
-        if header.is_fragment() {
+        let for_us = self.is_for_us(&came, destination);
+        if header.is_fragment() && (for_us.is_some() || self.is_translated(&came, &header)) {
             let key = Key {
                 source,
                 destination,
@@ -144,8 +142,12 @@ impl Layer {
             let traffic_class = first.traffic_class & !3 | ecn;
             let whole = ipv4::Header { traffic_class, more_fragments: false, fragment_offset: 0, ..first };
             whole.emit(&mut bytes, payload_len);
+            let Some(to_many) = self.pass_on_v4(now, came, whole, &mut bytes, out) else {
+                return Received::Handled;
+            };
             return self.deliver_v4(now, came.on, to_many, &whole, Cow::Owned(bytes), out);
         }
+        let Some(to_many) = self.pass_on_v4(now, came, header, packet, out) else { return Received::Handled };
         self.deliver_v4(now, came.on, to_many, &header, Cow::Borrowed(packet), out)
     }
 
@@ -306,7 +308,7 @@ impl Layer {
     }
 
     /// Whether it is for us, and if so, whether for many.
-    fn is_for_us(&self, came: &Came, destination: IpAddr) -> Option<bool> {
+    pub(super) fn is_for_us(&self, came: &Came, destination: IpAddr) -> Option<bool> {
         let interface = self.interface(came.on)?;
         if destination.is_multicast() {
             return interface.is_member(destination).then_some(true);
