@@ -113,7 +113,8 @@ pub use network::{LabConnection, LabDatagrams, LabListener};
 pub use silence::Flows;
 pub use timer::LabTimer;
 pub use topology::{
-    Change, LinkKind, LinkPlan, Network, NodeHost, NodeKind, NodePlan, StaticRoute, Topology, TopologyError,
+    Change, LinkKind, LinkPlan, NatPlan, Network, NodeHost, NodeKind, NodePlan, StaticRoute, Topology,
+    TopologyError,
 };
 pub use transcript::{Entry, Event, Transcript};
 pub use units::Chance;

@@ -80,6 +80,11 @@ pub enum Change {
         /// Which.
         node: String,
     },
+    /// A router that translates addresses forgets whom it translates: who goes on sending comes from another port.
+    Rebind {
+        /// Which router.
+        node: String,
+    },
     /// A node's clocks go wrong.
     Skew {
         /// Which node.
@@ -110,6 +115,7 @@ impl fmt::Display for Change {
             }
             Self::Crash { node } => write!(formatter, "crash {node}"),
             Self::Restart { node } => write!(formatter, "restart {node}"),
+            Self::Rebind { node } => write!(formatter, "rebind {node}"),
             Self::Skew { node, rate, jump } => {
                 write!(formatter, "let the clocks of {node} run {rate:+} ppm")?;
                 match jump {

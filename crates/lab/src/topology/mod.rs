@@ -12,7 +12,7 @@ use tcpip::internet::{Cidr, ConfigError};
 
 pub use change::Change;
 pub use network::{Network, NodeHost};
-pub use plan::{LinkKind, LinkPlan, NodeKind, NodePlan, StaticRoute, Topology};
+pub use plan::{LinkKind, LinkPlan, NatPlan, NodeKind, NodePlan, StaticRoute, Topology};
 
 /// Why a topology cannot be, or a change not happen.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -110,6 +110,12 @@ pub enum TopologyError {
         network: Cidr,
         /// By whom.
         via: IpAddr,
+    },
+    /// A node that does not translate addresses is to.
+    #[error("{node:?} translates no addresses; make it a router that does")]
+    NoTranslator {
+        /// Which.
+        node: String,
     },
     /// The node's own stack refuses.
     #[error("{node:?}: {error}")]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use host::Instant;
 use stack::StackHost;
 use tcpip::InterfaceId;
-use tcpip::internet::{Cidr, ConfigError, Route};
+use tcpip::internet::{Cidr, ConfigError, Route, nat};
 use trace::Tracer;
 
 use super::plan::Layout;
@@ -209,6 +209,7 @@ impl Network {
             Change::Impair { link, from, impairments } => self.impair(link, from.as_deref(), impairments),
             Change::Crash { node } => self.crash(node),
             Change::Restart { node } => self.restart(node),
+            Change::Rebind { node } => self.rebind(node),
             Change::Skew { node, rate, jump } => {
                 self.machine(node).map(|machine| machine.host().skew(*rate, *jump))
             }
@@ -227,13 +228,19 @@ impl Network {
             Change::CutOneWay { link, from }
             | Change::HealOneWay { link, from }
             | Change::Impair { link, from: Some(from), .. } => (Some(link), Some(from)),
-            Change::Crash { node } | Change::Restart { node } | Change::Skew { node, .. } => {
-                (None, Some(node))
-            }
+            Change::Crash { node }
+            | Change::Restart { node }
+            | Change::Rebind { node }
+            | Change::Skew { node, .. } => (None, Some(node)),
         };
         let link = link.map(|link| topology.link_number(link)).transpose()?;
         let node = node.map(|node| topology.node_number(node)).transpose()?;
         match (link, node) {
+            (None, Some(node))
+                if matches!(change, Change::Rebind { .. }) && topology.nodes[node].nat.is_none() =>
+            {
+                Err(TopologyError::NoTranslator { node: topology.nodes[node].name.clone() })
+            }
             (Some(link), Some(node)) if !self.0.layout.places[node].contains(&link) => {
                 let (link, node) = (topology.links[link].name.clone(), topology.nodes[node].name.clone());
                 Err(TopologyError::NotOnLink { node, link })
@@ -288,6 +295,15 @@ impl Network {
             return Err(TopologyError::State { node: node.to_owned(), state: "up" });
         }
         self.0.boot(number, &mut running)
+    }
+
+    fn rebind(&self, node: &str) -> Result<(), TopologyError> {
+        self.host(node)?.with_stack(|stack, _, _| {
+            if let Some(nat) = stack.internet().nat() {
+                nat.rebind();
+            }
+        });
+        Ok(())
     }
 
     fn name_of(&self, node: &Node) -> String {
@@ -356,6 +372,12 @@ impl Inner {
                 for &address in addresses {
                     stack.add_address(now, InterfaceId(place as u16), address)?;
                 }
+            }
+            if let Some(nat) = &plan.nat {
+                let outside = plan.links.iter().position(|link| *link == nat.outside);
+                let outside = InterfaceId(outside.expect("the plan was checked") as u16);
+                let filtering = nat.filtering;
+                stack.internet().set_nat(Some(nat::Config { filtering, ..nat::Config::new(outside) }))?;
             }
             for way in &self.layout.routes[number] {
                 let route = Route {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use tcpip::StackConfig;
 use tcpip::internet::Cidr;
+use tcpip::internet::nat::Filtering;
 
 use super::network::Network;
 use super::{TopologyError, addresses, routes};
@@ -190,6 +191,8 @@ pub struct NodePlan {
     pub addresses: Vec<IpAddr>,
     /// Its routes; where there are none, those of the shortest paths.
     pub routes: Vec<StaticRoute>,
+    /// For a router that translates addresses: how.
+    pub nat: Option<NatPlan>,
     /// Other names for its addresses, such as "rt.lab".
     pub names: Vec<String>,
     /// How its TCP/IP behaves.
@@ -203,6 +206,15 @@ pub struct StaticRoute {
     pub network: Cidr,
     /// The router to go by.
     pub via: IpAddr,
+}
+
+/// How a router translates IPv4 addresses; for timeouts and bounds see [`tcpip::internet::nat::Config`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NatPlan {
+    /// The link to the outside.
+    pub outside: String,
+    /// What may come in.
+    pub filtering: Filtering,
 }
 
 impl NodePlan {
@@ -223,6 +235,7 @@ impl NodePlan {
             links: Vec::new(),
             addresses: Vec::new(),
             routes: Vec::new(),
+            nat: None,
             names: Vec::new(),
             stack: StackConfig::default(),
         }
@@ -243,6 +256,13 @@ impl NodePlan {
     /// Chooses a route: where there is one, none is computed.
     pub fn route(mut self, network: Cidr, via: IpAddr) -> Self {
         self.routes.push(StaticRoute { network, via });
+        self
+    }
+
+    /// Lets it translate IPv4 addresses: its other links are inside, and share its address on the link `outside`. What is
+    /// inside is known to nobody outside, so several such routers may have the same networks inside.
+    pub fn translating(mut self, outside: impl Into<String>) -> Self {
+        self.nat = Some(NatPlan { outside: outside.into(), filtering: Filtering::default() });
         self
     }
 
@@ -328,6 +348,17 @@ impl Topology {
             }
             if on.is_empty() {
                 return Err(TopologyError::Nowhere { node: node.name.clone() });
+            }
+            if let Some(nat) = &node.nat {
+                if !on.contains(&self.link_number(&nat.outside)?) {
+                    return Err(TopologyError::NotOnLink {
+                        node: node.name.clone(),
+                        link: nat.outside.clone(),
+                    });
+                }
+                if node.kind != NodeKind::Router {
+                    return Err(TopologyError::NoTranslator { node: node.name.clone() });
+                }
             }
             places.push(on);
         }

@@ -108,7 +108,10 @@ impl Graph<'_> {
                 }
                 for (outgoing, &next) in on.iter().enumerate() {
                     let leads = self.address(router, outgoing, is_v4).is_some();
-                    if leads && !reached.contains_key(&next) && self.may_cross(router, incoming, outgoing) {
+                    if leads
+                        && !reached.contains_key(&next)
+                        && (!is_v4 || self.may_cross(router, incoming, outgoing))
+                    {
                         let cost = cost + u64::from(self.topology.links[next].cost);
                         heap.push(Reverse((cost, next, Some(step))));
                     }
@@ -131,8 +134,11 @@ impl Graph<'_> {
         own.find(|own| own.address.is_ipv4() == is_v4).map(|own| own.address)
     }
 
-    /// Whether a router's network behind `outgoing` is known on the side of `incoming`.
-    fn may_cross(&self, _router: usize, _incoming: usize, _outgoing: usize) -> bool {
-        true
+    /// Whether what is behind a router's link `outgoing` is known on the side of its link `incoming`: not where addresses
+    /// are translated, from outside.
+    fn may_cross(&self, router: usize, incoming: usize, outgoing: usize) -> bool {
+        let links = &self.topology.nodes[router].links;
+        let nat = self.topology.nodes[router].nat.as_ref();
+        nat.is_none_or(|nat| links[incoming] != nat.outside || links[outgoing] == nat.outside)
     }
 }
