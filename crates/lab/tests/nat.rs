@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use host::{Datagrams, ListenOptions, Listener, Network as _, Runtime, sleep, timeout_at};
 use lab::{Change, Impairments, Lab, LinkPlan, Network, NodeHost, NodePlan, Topology, TopologyError};
-use tcpip::Notice;
-use tcpip::internet::EchoRequest;
+use stack::EchoAnswer;
+use tcpip::internet::Problem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Two homes with the same network inside, and a server in the world.
@@ -105,15 +105,21 @@ fn a_ping_and_an_error_come_back_through_it() {
     let network = homes(&lab);
     let ann = network.host("ann").unwrap();
     let destination = network.address("server").unwrap();
-    ann.with_stack(|stack, now, out| {
-        let request =
-            EchoRequest { destination, source: None, identifier: 77, sequence: 1, ttl: None, data: b"ping" };
-        stack.echo(now, &request, out).unwrap();
+    lab.block_on(async {
+        let mut echo = ann.echo().unwrap();
+        echo.send(destination, 1, None, b"ping").unwrap();
+        let answer = poll_fn(|context| echo.poll_receive(context)).await;
+        let EchoAnswer::Reply { source, sequence, data, .. } = answer else { panic!("{answer:?}") };
+        assert_eq!((source, sequence, &data[..]), (destination, 1, &b"ping"[..]));
+        // The first router gives it up, and says so inside.
+        echo.send(destination, 2, Some(1), b"ping").unwrap();
+        let answer = poll_fn(|context| echo.poll_receive(context)).await;
+        let EchoAnswer::Failed { reporter, problem, sequence } = answer else { panic!("{answer:?}") };
+        assert_eq!(
+            (reporter.to_string().as_str(), problem, sequence),
+            ("192.168.1.1", Problem::TimeExceeded, 2)
+        );
     });
-    lab.run_for(Duration::from_secs(5));
-    let notice = ann.with_stack(|stack, _, _| stack.poll_notice());
-    let Some(Notice::EchoReply { source, identifier, .. }) = notice else { panic!("{notice:?}") };
-    assert_eq!((source, identifier), (destination, 77));
     // Nobody is at that port, and the datagram's sender hears of it.
     let refused = lab.block_on(async {
         let mut socket = ann.bind("0.0.0.0:0".parse().unwrap()).await.unwrap();
