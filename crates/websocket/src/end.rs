@@ -111,6 +111,9 @@ pub enum Fault {
     /// Compressed data that inflates beyond [`Limits::inflate_ratio`](crate::Limits::inflate_ratio).
     #[error("compressed data inflates to suspiciously much")]
     InflateRatio,
+    /// Compressed data whose context does not fit [`Limits::deflate_budget`](crate::Limits::deflate_budget).
+    #[error("no memory is left to inflate compressed messages that come in parts")]
+    InflateBudget,
     /// A frame longer than [`Limits::frame_bytes`](crate::Limits::frame_bytes).
     #[error("the frame is too long")]
     FrameTooBig,
@@ -132,6 +135,7 @@ impl Fault {
             Self::InvalidUtf8 | Self::Inflate => CloseCode::INVALID_PAYLOAD,
             Self::FrameTooBig | Self::MessageTooBig | Self::InflateRatio => CloseCode::MESSAGE_TOO_BIG,
             Self::TooManyFragments | Self::ControlFlood => CloseCode::POLICY_VIOLATION,
+            Self::InflateBudget => CloseCode::TRY_AGAIN_LATER,
             _ => CloseCode::PROTOCOL_ERROR,
         }
     }
@@ -142,6 +146,7 @@ impl Fault {
             Self::InvalidUtf8 => "invalid_utf8",
             Self::Inflate => "inflate",
             Self::InflateRatio => "inflate_ratio",
+            Self::InflateBudget => "inflate_budget",
             Self::FrameTooBig => "frame_too_big",
             Self::MessageTooBig => "message_too_big",
             Self::TooManyFragments => "too_many_fragments",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::deflate::RatioLimit;
+use crate::deflate::{Budget, RatioLimit};
 
 /// Bounds on one connection. Nothing is unbounded by default.
 ///
@@ -16,6 +16,8 @@ pub struct Limits {
     pub message_bytes: usize,
     /// How far a compressed message may inflate. Beyond it the connection is closed with 1009.
     pub inflate_ratio: RatioLimit,
+    /// What compression contexts that are kept count against, together with those of all other connections that share it.
+    pub deflate_budget: Budget,
     /// Most frames that one message may come in. Beyond it the connection is closed with 1008.
     pub fragments: u32,
     /// Most pings, pongs and close frames per second, on average over a second; at least 1. Beyond it the connection is
@@ -90,6 +92,7 @@ impl Default for Limits {
             frame_bytes: 1 << 20,
             message_bytes: 1 << 20,
             inflate_ratio: RatioLimit::default(),
+            deflate_budget: Budget::process(),
             fragments: 1 << 16,
             control_frames_per_second: 128,
             queued_bytes: (1 << 20) + (512 << 10),

@@ -154,15 +154,13 @@ struct Shared {
     /// A server's frame: header and payload.
     frame: Bytes,
     header_len: usize,
-    deflated: OnceLock<Deflated>,
+    /// The same compressed without reference to any other message, for each window, from 9 bits on: whoever has at least
+    /// that window can read it.
+    deflated: [OnceLock<Bytes>; WINDOWS],
 }
 
-/// A server's frame, compressed without reference to any other message: whoever has at least its window can read it.
-#[derive(Debug)]
-struct Deflated {
-    window_bits: u8,
-    frame: Bytes,
-}
+/// The windows that zlib compresses with: 9 to 15 bits.
+const WINDOWS: usize = 7;
 
 impl Prepared {
     /// Frames `payload` as a message of `kind`.
@@ -173,7 +171,7 @@ impl Prepared {
             .emit(&mut frame);
         let header_len = frame.len();
         frame.extend_from_slice(payload);
-        Self(Arc::new(Shared { kind, frame: frame.into(), header_len, deflated: OnceLock::new() }))
+        Self(Arc::new(Shared { kind, frame: frame.into(), header_len, deflated: Default::default() }))
     }
 
     /// Frames a text message. `payload` must be valid UTF-8, else peers close with 1007.
@@ -202,20 +200,22 @@ impl Prepared {
     }
 
     /// The whole frame compressed, as a server sends it to a client that agreed to `agreed`: made once, for the first
-    /// who asks. `None` when that one had a larger window.
-    pub(crate) fn deflated_frame(&self, agreed: &Agreed) -> Option<&Bytes> {
-        let window_bits = agreed.server.window_bits;
-        let deflated = self.0.deflated.get_or_init(|| {
-            let direction = Direction { context_takeover: false, window_bits };
-            let mut payload = Vec::new();
-            Compressor::new(direction, agreed.level).compress(self.payload(), &mut payload);
-            let opcode = Opcode::of(self.kind());
-            let mut frame = Vec::with_capacity(payload.len() + frame::MAX_HEADER_LEN);
-            frame::Header { fin: true, rsv1: true, opcode, mask: None, len: payload.len() as u64 }
-                .emit(&mut frame);
-            frame.extend_from_slice(&payload);
-            Deflated { window_bits, frame: frame.into() }
-        });
-        (deflated.window_bits <= window_bits).then_some(&deflated.frame)
+    /// who asks and all whose window is not smaller.
+    pub(crate) fn deflated_frame(&self, agreed: &Agreed) -> &Bytes {
+        let window = usize::from(agreed.server.window_bits.saturating_sub(9)).min(WINDOWS - 1);
+        let made = self.0.deflated[..=window].iter().rev().find_map(OnceLock::get);
+        made.unwrap_or_else(|| self.0.deflated[window].get_or_init(|| self.deflate(agreed)))
+    }
+
+    fn deflate(&self, agreed: &Agreed) -> Bytes {
+        let direction = Direction { context_takeover: false, ..agreed.server };
+        let mut payload = Vec::new();
+        let rsv1 = Compressor::new(direction, agreed.level).compress(self.payload(), &mut payload);
+        debug_assert!(rsv1, "without context takeover no budget is asked");
+        let opcode = Opcode::of(self.kind());
+        let mut frame = Vec::with_capacity(payload.len() + frame::MAX_HEADER_LEN);
+        frame::Header { fin: true, rsv1, opcode, mask: None, len: payload.len() as u64 }.emit(&mut frame);
+        frame.extend_from_slice(&payload);
+        frame.into()
     }
 }

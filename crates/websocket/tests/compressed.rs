@@ -6,7 +6,7 @@ use bytes::Bytes;
 use common::*;
 use host::Random;
 use proptest::prelude::*;
-use websocket::deflate::{Agreed, Compressor, Direction};
+use websocket::deflate::{Agreed, Budget, Compressor, Direction};
 use websocket::protocol::Protocol;
 use websocket::{End, Fault, Kind, Limits, Prepared, Role};
 
@@ -31,7 +31,7 @@ fn other(role: Role) -> Role {
 
 fn deflated(payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    Compressor::server(&agreed(false, 15)).compress(payload, &mut out);
+    assert!(Compressor::server(&agreed(false, 15)).compress(payload, &mut out));
     out
 }
 
@@ -121,6 +121,55 @@ fn a_prepared_message_is_compressed_once_for_all() {
     }
     assert!(frames_sent[0].len() < prepared.payload().len() / 10);
     assert!(frames_sent.iter().all(|frame| *frame == frames_sent[0]));
+}
+
+#[test]
+fn a_prepared_message_is_compressed_again_only_for_a_smaller_window() {
+    // Repeats itself at a distance that only the larger window spans.
+    let mut random = Random::from_seed([4; 32]);
+    let once: Vec<u8> = (0..10_000).map(|_| random.below(256) as u8).collect();
+    let prepared = Prepared::binary(once.repeat(2));
+    let mut lens = Vec::new();
+    for bits in [15, 9, 15, 9, 12] {
+        let mut server = protocol(Role::Server, Limits::default(), &agreed(false, bits));
+        let mut client = protocol(Role::Client, Limits::default(), &agreed(false, bits));
+        server.send(&prepared).unwrap();
+        let mut recorder = Recorder::default();
+        let mut sent = drain(&mut server);
+        lens.push(sent.len());
+        client.receive(START, &mut sent, &mut recorder);
+        assert!(recorder.messages[0].1 == prepared.payload());
+    }
+    assert!(lens[0] < 15_000 && lens[1] > 19_000, "{lens:?}");
+    assert_eq!(lens, [lens[0], lens[1], lens[0], lens[1], lens[1]]);
+}
+
+#[test]
+fn what_does_not_become_shorter_is_sent_as_it_is() {
+    let mut random = Random::from_seed([5; 32]);
+    let noise: Vec<u8> = (0..1_000).map(|_| random.below(256) as u8).collect();
+    let mut server = protocol(Role::Server, Limits::default(), &agreed(false, 15));
+    server.send(&noise[..]).unwrap();
+    assert_eq!(frames(&drain(&mut server)), [(0x80 | BINARY, noise)]);
+}
+
+#[test]
+fn without_memory_for_contexts_messages_go_as_they_are_and_halves_are_refused() {
+    let budget = Budget::new(0);
+    let limits = Limits { deflate_budget: budget, ..Limits::default() };
+    let text = "all work and no play ".repeat(30);
+    let mut server = protocol(Role::Server, limits.clone(), &agreed(true, 15));
+    server.send(&text[..]).unwrap();
+    assert_eq!(frames(&drain(&mut server)), [(0x80 | TEXT, text.clone().into_bytes())]);
+
+    let input = masked(0xC0 | TEXT, &deflated(text.as_bytes()));
+    let mut server = protocol(Role::Server, limits, &agreed(false, 15));
+    let mut recorder = Recorder::default();
+    server.receive(START, &mut input.clone(), &mut recorder);
+    assert_eq!(recorder.messages.len(), 1);
+    server.receive(START, &mut input[..20].to_vec(), &mut recorder);
+    assert_eq!(server.expected_end(), Some(End::Fault(Fault::InflateBudget)));
+    assert_eq!(frames(&drain(&mut server))[0].1[..2], 1013_u16.to_be_bytes());
 }
 
 #[derive(Clone, Debug)]

@@ -5,6 +5,7 @@ use std::fmt;
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 
+use super::budget::{Budget, Taken};
 use super::{Agreed, Direction};
 
 /// Contexts that a thread keeps for connections without context takeover.
@@ -18,7 +19,10 @@ pub struct Compressor {
     settings: Settings,
     context_takeover: bool,
     /// Only with context takeover, and only once there was a message.
-    context: Option<Compress>,
+    context: Option<(Compress, Taken)>,
+    /// What the context counts against, and for how much.
+    budget: Budget,
+    context_bytes: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,7 +39,15 @@ impl Compressor {
             settings: Settings { window_bits: direction.zlib_window_bits(), level: level.clamp(1, 9) },
             context_takeover: direction.context_takeover,
             context: None,
+            budget: Budget::process(),
+            context_bytes: direction.compressor_bytes(),
         }
+    }
+
+    /// The same, with a budget of its own.
+    #[must_use]
+    pub fn with_budget(self, budget: Budget) -> Self {
+        Self { budget, ..self }
     }
 
     /// The compressor of a server that agreed on `agreed`.
@@ -48,18 +60,31 @@ impl Compressor {
         Self::new(agreed.client, agreed.level)
     }
 
-    /// Compresses a whole message and appends what belongs into its frames to `output`.
+    /// Compresses a whole message and appends what belongs into its frames to `output`. False, and nothing is done, when
+    /// it would need a context that the budget does not have: the message is to be sent as it is.
     ///
     /// What was compressed must be sent, in this order, for with context takeover the next message may refer to it.
-    pub fn compress(&mut self, message: &[u8], output: &mut Vec<u8>) {
+    #[must_use = "when it is false, the message was not compressed"]
+    pub fn compress(&mut self, message: &[u8], output: &mut Vec<u8>) -> bool {
         if self.context_takeover {
-            let settings = self.settings;
-            deflate(self.context.get_or_insert_with(|| settings.context()), message, output);
+            if self.context.is_none() {
+                let Some(taken) = self.budget.take(self.context_bytes) else { return false };
+                self.context = Some((self.settings.context(), taken));
+            }
+            if let Some((context, _)) = &mut self.context {
+                deflate(context, message, output);
+            }
         } else {
             let mut context = take_spare(self.settings);
             deflate(&mut context, message, output);
             put_spare(self.settings, context);
         }
+        true
+    }
+
+    /// Forgets what earlier messages said: the next one refers to none of them.
+    pub(crate) fn forget(&mut self) {
+        self.context = None;
     }
 
     /// Whether the next message may refer back to earlier ones: if not, the same payload always gives the same bytes.

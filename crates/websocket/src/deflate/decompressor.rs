@@ -5,6 +5,7 @@ use std::fmt;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
+use super::budget::{Budget, Taken};
 use super::{Agreed, Direction, Error};
 
 /// Contexts that a thread keeps for connections without context takeover.
@@ -40,6 +41,9 @@ pub struct Decompressor {
     ratio: RatioLimit,
     /// While a message is under way; between messages only with context takeover.
     context: Option<Decompress>,
+    /// While the context is kept from one call to the next.
+    taken: Option<Taken>,
+    budget: Budget,
     /// Of the message that is under way, in bytes.
     consumed: usize,
     produced: usize,
@@ -56,11 +60,19 @@ impl Decompressor {
             direction,
             ratio,
             context: None,
+            taken: None,
+            budget: Budget::process(),
             consumed: 0,
             produced: 0,
             at_stream_end: false,
             history: None,
         }
+    }
+
+    /// The same, with a budget of its own.
+    #[must_use]
+    pub fn with_budget(self, budget: Budget) -> Self {
+        Self { budget, ..self }
     }
 
     /// The decompressor of a server that agreed on `agreed`.
@@ -86,7 +98,19 @@ impl Decompressor {
     /// See [`Error`]. `output` is never made to hold more than one byte beyond `limit`.
     pub fn decompress(&mut self, chunk: &[u8], output: &mut Vec<u8>, limit: usize) -> Result<(), Error> {
         self.consumed = self.consumed.saturating_add(chunk.len());
-        self.inflate(chunk, output, limit)
+        self.inflate(chunk, output, limit)?;
+        self.keep()
+    }
+
+    /// The last chunk of a message, or all of it: [`decompress`](Self::decompress) and [`finish`](Self::finish) in one.
+    ///
+    /// # Errors
+    ///
+    /// As [`decompress`](Self::decompress).
+    pub fn decompress_last(&mut self, chunk: &[u8], output: &mut Vec<u8>, limit: usize) -> Result<(), Error> {
+        self.consumed = self.consumed.saturating_add(chunk.len());
+        self.inflate(chunk, output, limit)?;
+        self.finish(output, limit)
     }
 
     /// The output is not kept from one call to the next: what a later message may refer to is remembered here.
@@ -110,9 +134,19 @@ impl Decompressor {
         if !self.direction.context_takeover {
             self.at_stream_end = false;
             self.history = None;
+            self.taken = None;
             if let Some(context) = self.context.take() {
                 put_spare(self.direction.zlib_window_bits(), context);
             }
+        }
+        self.keep()
+    }
+
+    /// Counts the context, if there still is one, against the budget.
+    fn keep(&mut self) -> Result<(), Error> {
+        if self.context.is_some() && self.taken.is_none() {
+            let bytes = self.direction.decompressor_bytes();
+            self.taken = Some(self.budget.take(bytes).ok_or(Error::Budget)?);
         }
         Ok(())
     }

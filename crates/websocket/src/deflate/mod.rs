@@ -9,6 +9,7 @@
 //! matcher never reaches back further than window - 262 bytes (258, the longest match, + 3, the shortest, + 1): 250, so
 //! what comes out keeps the promise of 256.
 
+mod budget;
 mod compressor;
 mod decompressor;
 mod negotiate;
@@ -18,6 +19,7 @@ mod naive;
 #[cfg(test)]
 mod tests;
 
+pub use budget::Budget;
 pub use compressor::Compressor;
 pub use decompressor::{Decompressor, RatioLimit};
 pub use negotiate::{InvalidResponse, Offer};
@@ -81,10 +83,29 @@ pub struct Direction {
     pub window_bits: u8,
 }
 
+impl Agreed {
+    /// About what a server keeps for a connection, in bytes.
+    pub(crate) fn server_bytes(&self) -> usize {
+        let compressor = if self.server.context_takeover { self.server.compressor_bytes() } else { 0 };
+        let decompressor = if self.client.context_takeover { self.client.decompressor_bytes() } else { 0 };
+        compressor + decompressor
+    }
+}
+
 impl Direction {
     /// The bits that we give to zlib: see the module's remark on 8.
     fn zlib_window_bits(self) -> u8 {
         self.window_bits.clamp(9, 15)
+    }
+
+    /// About what a context for compressing takes, in bytes: the window twice, the chains through it, and two tables.
+    fn compressor_bytes(self) -> usize {
+        (4 << self.zlib_window_bits()) + (192 << 10)
+    }
+
+    /// About what a context for decompressing takes, in bytes: the window, and two trees.
+    fn decompressor_bytes(self) -> usize {
+        (1 << self.zlib_window_bits()) + (12 << 10)
     }
 }
 
@@ -108,4 +129,7 @@ pub enum Error {
         /// The limit: inflated bytes for each compressed byte.
         ratio: u32,
     },
+    /// Close with 1013: the message is not whole, and its context has to be kept.
+    #[error("no memory is left for compression contexts; raise the budget")]
+    Budget,
 }

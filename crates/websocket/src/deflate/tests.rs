@@ -30,7 +30,7 @@ fn inflate(decompressor: &mut Decompressor, payload: &[u8], limit: usize) -> Res
 
 fn deflate(compressor: &mut Compressor, message: &[u8]) -> Vec<u8> {
     let mut output = Vec::new();
-    compressor.compress(message, &mut output);
+    assert!(compressor.compress(message, &mut output));
     output
 }
 
@@ -314,4 +314,31 @@ proptest! {
             .and_then(|()| decompressor.finish(&mut output, 10_000));
         prop_assert!(output.len() <= 10_001);
     }
+}
+
+#[test]
+fn contexts_are_kept_only_within_the_budget() {
+    let budget = Budget::new(3 * direction(15, true).compressor_bytes());
+    let message = b"all work and no play makes Jack a dull boy".repeat(10);
+    let mut compressors: Vec<Compressor> =
+        (0..5).map(|_| Compressor::new(direction(15, true), 3).with_budget(budget.clone())).collect();
+    let compressed: Vec<bool> =
+        compressors.iter_mut().map(|compressor| compressor.compress(&message, &mut Vec::new())).collect();
+    assert_eq!(compressed, [true, true, true, false, false]);
+    compressors.remove(0);
+    assert!(compressors[3].compress(&message, &mut Vec::new()));
+    assert_eq!(budget.held_bytes(), 3 * direction(15, true).compressor_bytes());
+    // Without takeover nothing is kept, and so nothing is counted.
+    let mut free = Compressor::new(direction(15, false), 3).with_budget(budget.clone());
+    let payload = deflate(&mut free, &message);
+
+    // To inflate a whole message needs nothing either, but half a message needs to be kept.
+    let mut decompressor =
+        Decompressor::new(direction(15, false), RatioLimit::default()).with_budget(budget.clone());
+    let mut output = Vec::new();
+    decompressor.decompress_last(&payload, &mut output, 10_000).unwrap();
+    assert_eq!(output, message);
+    assert_eq!(decompressor.decompress(&payload[..10], &mut Vec::new(), 10_000), Err(Error::Budget));
+    drop(compressors);
+    assert_eq!(budget.held_bytes(), 0);
 }

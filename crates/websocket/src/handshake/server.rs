@@ -30,6 +30,8 @@ pub struct Options {
     pub subprotocols: Vec<String>,
     /// How we compress, if at all.
     pub deflate: Option<deflate::Options>,
+    /// Context takeover is granted only while the contexts for it fit.
+    pub deflate_budget: deflate::Budget,
     /// Which pages may connect.
     pub origins: Origins,
     /// The longest request head that [`accept`] reads, in bytes.
@@ -44,6 +46,7 @@ impl Default for Options {
         Self {
             subprotocols: Vec::new(),
             deflate: Some(deflate::Options::default()),
+            deflate_budget: deflate::Budget::process(),
             origins: Origins::SameHost,
             head_bytes: 8 * 1024,
             time: Duration::from_secs(10),
@@ -159,7 +162,7 @@ pub fn respond<B>(request: &http::Request<B>, options: &Options) -> Result<Accep
         return Err(Rejected::Origin);
     }
     let subprotocol = choose_subprotocol(headers, &options.subprotocols)?;
-    let deflate = choose_deflate(headers, options.deflate.as_ref())?;
+    let deflate = choose_deflate(headers, options)?;
 
     let mut response = http::Response::new(());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -334,12 +337,19 @@ fn choose_subprotocol(headers: &HeaderMap, spoken: &[String]) -> Result<Option<S
 /// The first offer that can be granted.
 fn choose_deflate(
     headers: &HeaderMap,
-    options: Option<&deflate::Options>,
+    options: &Options,
 ) -> Result<Option<(deflate::Agreed, String)>, Rejected> {
     let lines = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter().map(HeaderValue::as_bytes);
     let offered = extensions::parse(lines).map_err(|_| Rejected::Extensions)?;
-    Ok(options.and_then(|options| {
-        offered.iter().find_map(deflate::Offer::parse).map(|offer| options.accept(&offer))
+    let Some(deflate) = &options.deflate else { return Ok(None) };
+    Ok(offered.iter().find_map(deflate::Offer::parse).map(|offer| {
+        let granted = deflate.accept(&offer);
+        if options.deflate_budget.has_room(granted.0.server_bytes()) {
+            return granted;
+        }
+        let thrifty =
+            deflate::Options { server_context_takeover: false, client_context_takeover: false, ..*deflate };
+        thrifty.accept(&offer)
     }))
 }
 

@@ -239,19 +239,18 @@ mod tests {
         for sequence in 0..KINDS.len().pow(4) {
             let kind = |place: u32| KINDS[sequence / KINDS.len().pow(place) % KINDS.len()];
             let characters = [kind(0), kind(1), kind(2), kind(3)];
-            // Inside a pair of blocks, between its two, and between two pairs.
-            for start in [28 + sequence % 8, 60 + sequence % 8] {
-                let mut plain = [b'a'; 128];
-                plain[start..start + 4].copy_from_slice(&characters);
-                let mut bytes = plain;
-                for (index, byte) in bytes.iter_mut().enumerate() {
-                    *byte ^= mask[index % 4];
-                }
-                let Some(checked) = unmask_text(mask, &mut bytes) else { return };
-                let valid = std::str::from_utf8(&plain).is_ok();
-                assert_eq!(checked == Checked::Valid(128), valid, "{characters:x?} at {start}");
-                assert_eq!(bytes, plain);
+            // Between the two blocks of a pair or between two pairs, more on this side or more on that.
+            let start = 28 + 32 * (sequence / 11 % 2) + sequence / 3 % 5;
+            let mut plain = [b'a'; 128];
+            plain[start..start + 4].copy_from_slice(&characters);
+            let mut bytes = plain;
+            for (index, byte) in bytes.iter_mut().enumerate() {
+                *byte ^= mask[index % 4];
             }
+            let Some(checked) = unmask_text(mask, &mut bytes) else { return };
+            let valid = std::str::from_utf8(&plain).is_ok();
+            assert_eq!(checked == Checked::Valid(128), valid, "{characters:x?} at {start}");
+            assert_eq!(bytes, plain);
         }
     }
 }

@@ -23,6 +23,27 @@ fn the_request_of_the_rfc_is_accepted() {
 }
 
 #[test]
+fn contexts_are_not_promised_when_no_memory_is_left_for_them() {
+    let generous = deflate::Options {
+        server_context_takeover: true,
+        client_context_takeover: true,
+        ..deflate::Options::default()
+    };
+    for (budget, answered) in [
+        (1 << 20, "permessage-deflate"),
+        (1 << 10, "permessage-deflate; server_no_context_takeover; client_no_context_takeover"),
+    ] {
+        let options = Options {
+            deflate: Some(generous),
+            deflate_budget: deflate::Budget::new(budget),
+            ..Options::default()
+        };
+        let response = answer(&with(&["Sec-WebSocket-Extensions: permessage-deflate"]), &options).unwrap();
+        assert_eq!(response.headers()["sec-websocket-extensions"], answered);
+    }
+}
+
+#[test]
 fn malformed_handshakes_and_their_status() {
     for (request, status, reason) in [
         (replaced(0, &["POST /chat HTTP/1.1"]), 405, Rejected::Method),

@@ -98,9 +98,10 @@ impl Inbox {
         let Some(decompressor) = &mut self.decompressor else { return Err(Fault::ReservedBit) };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let before = busy.assembled.len();
-        decompressor.decompress(chunk, &mut busy.assembled, limit)?;
         if is_last {
-            decompressor.finish(&mut busy.assembled, limit)?;
+            decompressor.decompress_last(chunk, &mut busy.assembled, limit)?;
+        } else {
+            decompressor.decompress(chunk, &mut busy.assembled, limit)?;
         }
         if kind == Kind::Text {
             busy.utf8.push(&busy.assembled[before..]).map_err(|_| Fault::InvalidUtf8)?;
@@ -127,10 +128,12 @@ impl Inbox {
         loop {
             let Some(decompressor) = &mut self.decompressor else { return Err(Fault::ReservedBit) };
             inflated.clear();
-            decompressor.decompress(steps.next().unwrap_or_default(), &mut inflated, limit)?;
+            let step = steps.next().unwrap_or_default();
             let ends = is_last && steps.peek().is_none();
             if ends {
-                decompressor.finish(&mut inflated, limit)?;
+                decompressor.decompress_last(step, &mut inflated, limit)?;
+            } else {
+                decompressor.decompress(step, &mut inflated, limit)?;
             }
             if kind == Kind::Text {
                 busy.utf8.push(&inflated).map_err(|_| Fault::InvalidUtf8)?;

@@ -105,10 +105,11 @@ pub(super) struct Surroundings<'a, H> {
 impl Inbox {
     pub(super) fn new(role: Role, limits: &Limits, deflate: Option<&Agreed>) -> Self {
         let decompressor = deflate.map(|agreed| {
-            Box::new(match role {
+            let decompressor = match role {
                 Role::Server => Decompressor::server(agreed, limits.inflate_ratio),
                 Role::Client => Decompressor::client(agreed, limits.inflate_ratio),
-            })
+            };
+            Box::new(decompressor.with_budget(limits.deflate_budget.clone()))
         });
         Self { role, busy: None, decompressor, control_earned: Instant::ORIGIN, traffic: Traffic::default() }
     }
@@ -381,6 +382,7 @@ impl From<deflate::Error> for Fault {
             deflate::Error::Corrupt => Self::Inflate,
             deflate::Error::TooLarge { .. } => Self::MessageTooBig,
             deflate::Error::Ratio { .. } => Self::InflateRatio,
+            deflate::Error::Budget => Self::InflateBudget,
         }
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Outbox;
-use crate::deflate::{Agreed, Compressor};
+use crate::deflate::{Agreed, Budget, Compressor};
 use crate::protocol::frame::{Header, MAX_CONTROL_LEN, MAX_HEADER_LEN, Opcode};
 use crate::protocol::mask;
 use crate::{Kind, Outgoing, Prepared, Role};
@@ -60,14 +60,9 @@ impl Outbox {
         }
         let mut frame = prepared.frame();
         if let Some(deflate) = self.deflate.as_mut().filter(|deflate| deflate.is_worth_it(payload)) {
-            match prepared.deflated_frame(&deflate.agreed) {
-                None => return self.borrowed(kind, payload),
-                Some(deflated) => frame = deflated,
-            }
+            frame = prepared.deflated_frame(&deflate.agreed);
             // The peer's window has a message more than our context: what comes next must not refer back.
-            if deflate.compressor.has_context_takeover() {
-                **deflate = Deflate::new(self.role, deflate.agreed);
-            }
+            deflate.compressor.forget();
         }
         if frame.len() < SHARE_FROM {
             self.queue().copy(|out, _| out.extend_from_slice(frame));
@@ -86,16 +81,25 @@ impl Outbox {
         });
     }
 
-    /// Queues the message compressed, if it is long enough for that.
+    /// Queues the message compressed, if it is long enough for that, there is memory for it, and it becomes shorter.
     fn compressed(&mut self, kind: Kind, payload: &[u8]) -> bool {
         let key = self.key();
         let Some(deflate) = self.deflate.as_mut().filter(|deflate| deflate.is_worth_it(payload)) else {
             return false;
         };
+        let mut compressed = false;
         self.queue.get_or_insert_default().copy(|out, start| {
-            // The header, whose length only shows at the end, is turned to the front.
-            deflate.compressor.compress(payload, out);
+            compressed = deflate.compressor.compress(payload, out);
             let end = out.len();
+            // With context takeover what was compressed must be sent.
+            if end - start >= payload.len() && !deflate.compressor.has_context_takeover() {
+                out.truncate(start);
+                compressed = false;
+            }
+            if !compressed {
+                return;
+            }
+            // The header, whose length only shows at the end, is turned to the front.
             if let Some(key) = key {
                 mask::apply(key, 0, &mut out[start..]);
             }
@@ -103,7 +107,7 @@ impl Outbox {
             let header_len = out.len() - end;
             out[start..].rotate_right(header_len);
         });
-        true
+        compressed
     }
 
     pub(super) fn control(&mut self, opcode: Opcode, payload: &[u8], most: usize) {
@@ -127,12 +131,12 @@ impl Outbox {
 
 impl Deflate {
     /// Its context is made when it is first needed.
-    pub(super) fn new(role: Role, agreed: Agreed) -> Self {
+    pub(super) fn new(role: Role, agreed: Agreed, budget: &Budget) -> Self {
         let compressor = match role {
             Role::Server => Compressor::server(&agreed),
             Role::Client => Compressor::client(&agreed),
         };
-        Self { agreed, compressor }
+        Self { agreed, compressor: compressor.with_budget(budget.clone()) }
     }
 
     fn is_worth_it(&self, payload: &[u8]) -> bool {
