@@ -51,6 +51,16 @@ fn bytes_go_both_ways_and_the_window_grows() {
 }
 
 #[test]
+fn who_fills_the_buffer_to_its_last_byte_hears_of_room() {
+    let mut pair = Pair::open(Settings { send_buffer: 20_000, ..Settings::default() });
+    pair.end(0).take_changes();
+    assert_eq!(pair.write(0, &pattern(20_000)), 20_000);
+    assert!(!pair.end(0).is_writable() && !pair.end(0).take_changes().writable);
+    pair.run(Duration::from_millis(100));
+    assert!(pair.end(0).is_writable() && pair.end(0).take_changes().writable);
+}
+
+#[test]
 fn one_side_closes_and_the_other_goes_on() {
     let mut pair = Pair::open(Settings::default());
     let now = pair.now;
