@@ -2,6 +2,7 @@
 
 mod backup;
 mod get;
+mod impair;
 mod input;
 mod names;
 mod network;
@@ -40,6 +41,7 @@ enum Command {
     Get(get::Args),
     Ping(ping::Args),
     Udp(udp::Args),
+    Impair(Box<impair::Args>),
     Ws(ws::Args),
     Backup(backup::Args),
     Restore(restore::Args),
@@ -64,6 +66,7 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
         Command::Get(args) => get::run(args)?,
         Command::Ping(args) => return Ok(ping::run(args)),
         Command::Udp(args) => udp::run(args)?,
+        Command::Impair(args) => impair::run(*args)?,
         Command::Ws(args) => ws::run(args)?,
         Command::Backup(args) => backup::run(args)?,
         Command::Restore(args) => restore::run(args)?,

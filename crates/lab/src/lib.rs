@@ -90,6 +90,7 @@ mod executor;
 mod faults;
 mod lab;
 mod link;
+pub mod live;
 mod machine;
 mod network;
 mod queue;
