@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+mod counters;
 pub mod internet;
 pub mod link;
 mod packet;

@@ -1,7 +1,7 @@
 //! Networks and the ways to them.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use host::Instant;
@@ -21,6 +21,21 @@ impl Cidr {
     /// `address` in a network of `prefix` bits, or of all bits where there are not as many.
     pub fn new(address: IpAddr, prefix: u8) -> Self {
         Self { address, prefix: prefix.min(if address.is_ipv4() { 32 } else { 128 }) }
+    }
+
+    /// The network alone: the other bits of the address are zero.
+    pub fn network(&self) -> Self {
+        let address = match self.address {
+            IpAddr::V4(v4) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
+                Ipv4Addr::from(u32::from(v4) & mask).into()
+            }
+            IpAddr::V6(v6) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
+                Ipv6Addr::from(u128::from(v6) & mask).into()
+            }
+        };
+        Self { address, ..*self }
     }
 
     /// Whether `address` is in this network.
@@ -102,6 +117,13 @@ mod tests {
         assert_eq!(Cidr::new("10.0.0.0".parse().unwrap(), 31).broadcast(), None);
         assert!(Cidr::new("0.0.0.0".parse().unwrap(), 0).contains("1.2.3.4".parse().unwrap()));
         assert_eq!(Cidr::new("::".parse().unwrap(), 200).prefix, 128);
+        for (text, prefix, network) in [
+            ("10.1.2.3", 20, "10.1.0.0/20"),
+            ("10.1.2.3", 0, "0.0.0.0/0"),
+            ("2001:db8::1", 64, "2001:db8::/64"),
+        ] {
+            assert_eq!(Cidr::new(text.parse().unwrap(), prefix).network().to_string(), network);
+        }
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! What happened, in numbers.
 
+use crate::counters::counters;
+
+counters! {
 /// Counts of what the internet and link layers did, each from zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -61,4 +64,5 @@ pub struct Counters {
     pub discovery_rejected: u64,
     /// Addresses that somebody else had.
     pub duplicates: u64,
+}
 }

@@ -91,7 +91,13 @@ impl Interface {
         &self.addresses
     }
 
-    pub(crate) fn mac(&self) -> Option<MacAddress> {
+    /// The groups that were joined on it.
+    pub fn groups(&self) -> impl Iterator<Item = IpAddr> {
+        self.groups.iter().map(|(group, _)| *group)
+    }
+
+    /// Our own address on its link, where that has any.
+    pub fn mac(&self) -> Option<MacAddress> {
         match self.config.medium {
             Medium::Ethernet(mac) => Some(mac),
             Medium::Ip => None,

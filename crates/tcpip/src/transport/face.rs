@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{ConnectionId, ListenerId, UdpId};
+use crate::counters::counters;
 use crate::internet::SendError;
 
 /// Limits of a host's transport layer.
@@ -119,6 +120,7 @@ pub struct Memory {
     pub starved: usize,
 }
 
+counters! {
 /// Numbers since the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -156,4 +158,5 @@ pub struct Counters {
     pub time_waits_evicted: u64,
     /// How often a connection began to wait for memory.
     pub starved: u64,
+}
 }

@@ -113,6 +113,11 @@ impl Listeners {
         self.listeners.get(&id).map(|listener| listener.local)
     }
 
+    /// Where they listen.
+    pub(super) fn iter(&self) -> impl Iterator<Item = SocketAddr> + use<'_> {
+        self.addresses.keys().copied()
+    }
+
     /// The connections that waited there.
     pub(super) fn remove(&mut self, id: ListenerId) -> VecDeque<ConnectionId> {
         let Some(listener) = self.listeners.remove(&id) else { return VecDeque::new() };

@@ -260,6 +260,16 @@ impl Transport {
         self.time_waits.iter()
     }
 
+    /// Where connections arrive.
+    pub fn listening(&self) -> impl Iterator<Item = SocketAddr> + use<'_> {
+        self.listeners.iter()
+    }
+
+    /// Where datagrams arrive.
+    pub fn bound(&self) -> impl Iterator<Item = SocketAddr> + use<'_> {
+        self.sockets.iter()
+    }
+
     /// What a connection over `flow` begins with.
     fn opening(&self, now: Instant, flow: Flow, mtu: u16, settings: Settings) -> Opening {
         let headers = if flow.remote.is_ipv4() { 40 } else { 60 };

@@ -114,6 +114,11 @@ impl Sockets {
         }
     }
 
+    /// Where they are bound.
+    pub(super) fn iter(&self) -> impl Iterator<Item = SocketAddr> + use<'_> {
+        self.sockets.values().map(|socket| socket.local)
+    }
+
     pub(super) fn local(&self, id: UdpId) -> Option<SocketAddr> {
         self.sockets.get(&id).map(|socket| socket.local)
     }
