@@ -5,6 +5,7 @@ mod get;
 mod impair;
 mod input;
 mod names;
+mod net;
 mod network;
 mod ping;
 mod publish;
@@ -40,6 +41,7 @@ enum Command {
     Watch(watch::Args),
     Get(get::Args),
     Ping(ping::Args),
+    Net(net::Args),
     Udp(udp::Args),
     Impair(Box<impair::Args>),
     Ws(ws::Args),
@@ -64,6 +66,7 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
         Command::Publish(args) => publish::run(args)?,
         Command::Watch(args) => watch::run(args)?,
         Command::Get(args) => get::run(args)?,
+        Command::Net(args) => net::run(args)?,
         Command::Ping(args) => return Ok(ping::run(args)),
         Command::Udp(args) => udp::run(args)?,
         Command::Impair(args) => impair::run(*args)?,

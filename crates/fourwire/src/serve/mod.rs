@@ -64,6 +64,7 @@ pub(crate) fn run(args: Args) -> Result<(), Error> {
                 }
                 Ok(Opened::Kernel(host)) => attend(station, host, shutdown, trigger, settings, grace).await,
                 Ok(Opened::Own(host)) => {
+                    share(&host, settings);
                     let served = attend(station, host.clone(), shutdown, trigger, settings, grace).await;
                     host.quiet(host.now() + FAREWELL).await;
                     served
@@ -75,6 +76,16 @@ pub(crate) fn run(args: Args) -> Result<(), Error> {
         }
     })?;
     served.into_iter().collect()
+}
+
+/// Lets `fourwire net` look at our own network.
+fn share(host: &network::OwnHost, settings: &Settings) {
+    #[cfg(target_os = "linux")]
+    if let Some(net) = settings.network.net.clone()
+        && let Err(error) = crate::net::share(host, net)
+    {
+        tracing::warn!(%error, "`fourwire net` will not see this server");
+    }
 }
 
 fn take(stations: &[Mutex<Option<Station>>], host: &KernelHost) -> Station {
