@@ -222,7 +222,10 @@ impl Recovery {
         let range = self.flight.first_lost(longest)?;
         // The first of the flight always goes: else nothing would ever move.
         let first = range.start == self.flight.unacknowledged();
-        if !first && self.room() < range.len().min(self.segment) {
+        // After a timeout only the earliest goes (RFC 6298 section 5.4): who sends several small ones along with it, and
+        // loses them again on a path that is still dead, has nothing to send when the first acknowledgment comes.
+        let timed_out = self.phase == Phase::Loss && self.backoffs > 0;
+        if !first && (timed_out || self.room() < range.len().min(self.segment)) {
             return None;
         }
         if first && self.phase == Phase::Recovery && !self.reduction.is_first() && self.room() == 0 {

@@ -375,6 +375,26 @@ fn what_a_receiver_has_thrown_away_is_sent_again_after_the_timeout() {
 }
 
 #[test]
+fn after_a_timeout_the_earliest_goes_alone_however_small_it_is() {
+    let now = Instant::ORIGIN;
+    let mut recovery = Recovery::new(now, Setup { sack: true, ..Setup::new(START, SEGMENT) });
+    let small = |index: u32| Range { start: START + index * 100, end: START + (index + 1) * 100 };
+    (0..4).for_each(|index| recovery.on_sent(now, small(index), Why::New, true));
+    let due = recovery.poll_timeout().expect("something is on its way");
+    while recovery.handle_timeout(due) != Expired::Retransmit {}
+    assert_eq!(recovery.lost(100), Some((small(0), Why::Timeout)));
+    recovery.on_sent(due, small(0), Why::Timeout, true);
+    assert_eq!(recovery.lost(100), None, "three more would fit the window of one segment");
+    let number = small(1).end;
+    let none = SackBlocks::default();
+    recovery.on_ack(
+        due + Duration::from_millis(10),
+        Acknowledgment { number, sack: &none, echo: None, bare: true },
+    );
+    assert_eq!(recovery.lost(100), Some((small(2), Why::Timeout)));
+}
+
+#[test]
 fn an_echo_of_congestion_reduces_the_window_once_for_each_window_of_data() {
     let at = Instant::ORIGIN;
     let none = SackBlocks::default();
