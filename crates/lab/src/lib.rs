@@ -95,6 +95,7 @@ mod machine;
 mod network;
 mod queue;
 mod random;
+pub mod scenario;
 mod silence;
 mod state;
 mod timer;
