@@ -4,6 +4,7 @@ mod backup;
 mod get;
 mod impair;
 mod input;
+mod lab;
 mod names;
 mod net;
 mod network;
@@ -45,6 +46,7 @@ enum Command {
     Udp(udp::Args),
     Impair(Box<impair::Args>),
     Ws(ws::Args),
+    Lab(lab::Args),
     Backup(backup::Args),
     Restore(restore::Args),
 }
@@ -71,6 +73,7 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
         Command::Udp(args) => udp::run(args)?,
         Command::Impair(args) => impair::run(*args)?,
         Command::Ws(args) => ws::run(args)?,
+        Command::Lab(args) => lab::run(args)?,
         Command::Backup(args) => backup::run(args)?,
         Command::Restore(args) => restore::run(args)?,
     }

@@ -20,6 +20,9 @@ pub type Ended = Result<(), String>;
 pub(super) type Start =
     Arc<dyn Fn(Context<NodeHost>) -> Pin<Box<dyn Future<Output = Ended> + Send>> + Send + Sync>;
 
+/// Makes a program ready with its settings.
+type Prepare = dyn Fn(Settings<'_>) -> Result<Start, Unsettled> + Send + Sync;
+
 /// Why settings were refused, and where.
 type Unsettled = (String, Option<Range<usize>>);
 
@@ -30,7 +33,7 @@ pub struct Programs(BTreeMap<&'static str, Registered>);
 #[derive(Clone)]
 struct Registered {
     about: &'static str,
-    prepare: Arc<dyn Fn(Settings<'_>) -> Result<Start, Unsettled> + Send + Sync>,
+    prepare: Arc<Prepare>,
 }
 
 impl Programs {

@@ -1,0 +1,39 @@
+//! `fourwire lab`: scenarios in virtual time.
+
+mod check;
+mod programs;
+mod run;
+
+/// Try programs on bad networks, in virtual time: the same result each time for the same seed.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum Command {
+    Check(check::Args),
+    Run(run::Args),
+}
+
+/// Why it came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Something is wrong with a file: all of it was told, with its places.
+    #[error("{0}")]
+    Refused(#[from] lab::scenario::Refused),
+    /// What was expected did not come about: it was told.
+    #[error("{0}")]
+    Failed(String),
+    #[error("the system refused: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Does what was asked for.
+pub(crate) fn run(args: Args) -> Result<(), Error> {
+    match args.command {
+        Command::Check(args) => check::run(&args),
+        Command::Run(args) => run::run(&args),
+    }
+}
