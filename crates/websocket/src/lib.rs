@@ -90,10 +90,27 @@
 //! [`End`] says the same to the operator. Of pings and pongs only the newest waits; they overtake data at the next
 //! frame's beginning. While more than [`Limits::high_water_bytes`] wait to be sent, nothing is read.
 //!
+//! What becomes of a message for a peer that reads too slowly is [`WhenFull`]'s to say: the program waits, the oldest or
+//! the newest are dropped, the latest of each key is kept, or the connection is closed. The contexts of compression count
+//! against a [`deflate::Budget`] that all connections of a process share.
+//!
+//! # Large messages
+//!
+//! A handler may take a message in [`Intake::Pieces`], and [`WebSocket::read`] and [`WebSocket::write`] do the same the
+//! plain way: nothing is assembled, inside one frame neither.
+//!
+//! # Other faces
+//!
+//! [`WebSocket::into_messages`] gives a `Stream` and a `Sink`; [`stream::Io`] makes a connection of any stream of bytes.
+//! Behind features: `blocking` for programs without an async runtime, `hyper` for the upgrade of a request that an HTTP
+//! server has read, and `axum` for an extractor.
+//!
 //! # One message for many
 //!
 //! [`Prepared`] is framed once, and compressed at most once, for all who get it.
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod close;
 mod counters;
 pub mod deflate;
@@ -103,6 +120,8 @@ mod limits;
 mod message;
 pub mod protocol;
 pub mod stream;
+#[cfg(feature = "hyper")]
+pub mod upgrade;
 
 pub use close::CloseCode;
 pub use counters::{Counters, Traffic};

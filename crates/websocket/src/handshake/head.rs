@@ -17,41 +17,43 @@ const MOST_LINES: usize = 100;
 const READ_BYTES: usize = 2048;
 
 /// Reads up to the end of a head. Returns it and what came after it.
-///
-/// Each byte is looked at once here and once by the parser, however the peer cuts its bytes.
 pub(super) async fn read<C: Connection>(connection: &mut C, limit: usize) -> Result<(Vec<u8>, Bytes), Error> {
-    let mut head = Vec::new();
+    let mut head = Head::default();
     loop {
         poll_fn(|context| connection.poll_readable(context)).await?;
-        let searched = head.len();
-        if !read_some(connection, &mut head)? {
-            continue;
+        let mut chunk = [0; READ_BYTES];
+        match connection.try_read(&mut chunk) {
+            Ok(0) => return Err(Error::Closed),
+            Ok(length) => {
+                if let Some(whole) = head.push(&chunk[..length], limit)? {
+                    return Ok(whole);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
         }
-        if let Some(end) = find_end(&head, searched) {
+    }
+}
+
+/// A head that is coming in. Each byte is looked at once here and once by the parser, however the peer cuts its bytes.
+#[derive(Default)]
+pub(crate) struct Head(Vec<u8>);
+
+impl Head {
+    /// Adds what came. Once the head is whole, it and what came after it are returned.
+    pub(crate) fn push(&mut self, chunk: &[u8], limit: usize) -> Result<Option<(Vec<u8>, Bytes)>, Error> {
+        let Self(head) = self;
+        let searched = head.len();
+        head.extend_from_slice(chunk);
+        if let Some(end) = find_end(head, searched) {
             let after = Bytes::copy_from_slice(&head[end..]);
             head.truncate(end);
             if end > limit {
                 return Err(Error::HeadTooLarge { limit });
             }
-            return Ok((head, after));
+            return Ok(Some((std::mem::take(head), after)));
         }
-        if head.len() >= limit {
-            return Err(Error::HeadTooLarge { limit });
-        }
-    }
-}
-
-/// Whether something came.
-fn read_some<C: Connection>(connection: &mut C, head: &mut Vec<u8>) -> Result<bool, Error> {
-    let mut chunk = [0; READ_BYTES];
-    match connection.try_read(&mut chunk) {
-        Ok(0) => Err(Error::Closed),
-        Ok(length) => {
-            head.extend_from_slice(&chunk[..length]);
-            Ok(true)
-        }
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-        Err(error) => Err(error.into()),
+        if head.len() >= limit { Err(Error::HeadTooLarge { limit }) } else { Ok(None) }
     }
 }
 
@@ -97,7 +99,7 @@ pub(super) async fn discard<C: Connection>(connection: &mut C, most: usize) -> i
 }
 
 /// Reads a request's head.
-pub(super) fn parse_request(head: &[u8]) -> Result<http::Request<()>, httparse::Error> {
+pub(crate) fn parse_request(head: &[u8]) -> Result<http::Request<()>, httparse::Error> {
     let mut lines = [httparse::EMPTY_HEADER; MOST_LINES];
     let mut parsed = httparse::Request::new(&mut lines);
     complete(parsed.parse(head)?)?;
@@ -112,7 +114,7 @@ pub(super) fn parse_request(head: &[u8]) -> Result<http::Request<()>, httparse::
 }
 
 /// Reads a response's head.
-pub(super) fn parse_response(head: &[u8]) -> Result<http::Response<()>, httparse::Error> {
+pub(crate) fn parse_response(head: &[u8]) -> Result<http::Response<()>, httparse::Error> {
     let mut lines = [httparse::EMPTY_HEADER; MOST_LINES];
     let mut parsed = httparse::Response::new(&mut lines);
     complete(parsed.parse(head)?)?;
@@ -125,7 +127,7 @@ pub(super) fn parse_response(head: &[u8]) -> Result<http::Response<()>, httparse
 }
 
 /// A response's head as bytes, for HTTP/1.1.
-pub(super) fn response<B>(response: &http::Response<B>) -> Vec<u8> {
+pub(crate) fn response<B>(response: &http::Response<B>) -> Vec<u8> {
     let status = response.status();
     let mut head = String::new();
     write!(head, "HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default())

@@ -6,7 +6,7 @@
 
 pub mod client;
 pub mod extensions;
-mod head;
+pub(crate) mod head;
 pub mod server;
 
 use std::sync::Arc;

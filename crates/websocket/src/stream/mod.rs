@@ -2,11 +2,14 @@
 
 mod buffer;
 mod drive;
+mod io;
+mod messages;
 mod pieces;
 mod plain;
 mod split;
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -17,6 +20,8 @@ use crate::deflate::Agreed;
 use crate::protocol::{Handler, Outbox, Protocol};
 use crate::{CloseCode, Counters, End, Limits, Outgoing, Refused, Role};
 use drive::Unhandled;
+pub use io::Io;
+pub use messages::Messages;
 pub use pieces::{PieceError, Reading, Writing};
 use plain::Received;
 pub use split::{Receiver, Sender};
@@ -137,8 +142,14 @@ impl<C: Connection, R: Runtime> WebSocket<C, R> {
             if let Some(end) = self.finish() {
                 return Poll::Ready(Err(end));
             }
-            if written.is_ready() {
-                return Poll::Ready(Ok(()));
+            // What the transport took, it may still hold: TLS does.
+            match written.is_ready().then(|| Pin::new(&mut self.connection).poll_flush(context)) {
+                Some(Poll::Ready(Ok(()))) => return Poll::Ready(Ok(())),
+                Some(Poll::Ready(Err(error))) => {
+                    self.protocol.write_failed(self.runtime.now(), error.kind());
+                    return Poll::Ready(Err(self.expected_end()));
+                }
+                Some(Poll::Pending) | None => {}
             }
             ready!(self.poll_timer(context));
         }
