@@ -8,7 +8,7 @@ use super::connection::{Connection, syn_options};
 use super::face::Segment;
 use super::receiving::{self, Ack};
 use super::recovery::Range;
-use super::sending::{Chosen, Sending};
+use super::sending::Chosen;
 use super::state::{Flow, Phase};
 
 impl Connection {
@@ -22,8 +22,9 @@ impl Connection {
             let header = self.syn_header(now);
             return Some(self.finish(now, header, &chosen));
         }
+        let options = self.phase.flow().map_or(0, |flow| flow.receiving.sack_len());
         if let Some(sending) = self.phase.sending_mut()
-            && let Some(chosen) = sending.choose(max_payload, self.opening.settings.nodelay)
+            && let Some(chosen) = sending.choose(max_payload, options, self.opening.settings.nodelay)
         {
             if chosen.syn {
                 let header = self.syn_header(now);
@@ -99,8 +100,7 @@ impl Connection {
             header.acknowledgment = receiving.next;
             header.window = receiving.offer(room);
             let timestamps = receiving.clock.map(|(echo, _)| Timestamps { value, echo });
-            let room = if timestamps.is_some() { 3 } else { 4 };
-            header.options = Options { timestamps, sack: receiving.sack_blocks(room), ..Options::default() };
+            header.options = Options { timestamps, sack: receiving.sack_blocks(), ..Options::default() };
             receiving.on_acknowledged();
         }
         header
@@ -168,7 +168,8 @@ impl Connection {
         let sending = self.phase.sending().filter(|_| chosen.len > 0);
         let payload =
             sending.map_or([&[][..]; 2], |sending| sending.buffer.slices(chosen.offset, chosen.len));
-        let size = sending.map_or(u32::MAX, Sending::max_segment_size);
+        let options = (header.len() - Header::MIN_LEN) as u32;
+        let size = sending.map_or(u32::MAX, |sending| sending.largest_payload(options));
         let segment_size = (chosen.len as u64 > u64::from(size)).then_some(size as u16);
         Segment { header, payload, segment_size, why }
     }

@@ -374,13 +374,31 @@ impl Receiving {
         self.last_ack = self.next;
     }
 
-    /// What SACK tells beside `room` blocks; a duplicate comes first (RFC 2883).
-    pub(super) fn sack_blocks(&mut self, room: usize) -> SackBlocks {
+    /// How many blocks SACK tells of at a time.
+    fn sack_room(&self) -> usize {
+        match (self.sack, self.clock) {
+            (false, _) => 0,
+            (true, Some(_)) => 3,
+            (true, None) => 4,
+        }
+    }
+
+    /// Bytes that SACK takes of the next segment.
+    pub(super) fn sack_len(&self) -> u32 {
+        let blocks = usize::from(self.duplicate.is_some()) + self.waiting.len();
+        match blocks.min(self.sack_room()) as u32 {
+            0 => 0,
+            blocks => 4 + 8 * blocks,
+        }
+    }
+
+    /// What SACK tells; a duplicate comes first (RFC 2883).
+    pub(super) fn sack_blocks(&mut self) -> SackBlocks {
         let mut blocks = SackBlocks::default();
-        if !self.sack {
+        let mut room = self.sack_room();
+        if room == 0 {
             return blocks;
         }
-        let mut room = room;
         if let Some(duplicate) = self.duplicate.take() {
             blocks.push(duplicate);
             room -= 1;

@@ -119,6 +119,12 @@ impl Sending {
         self.peer_segment.min(path).max(SMALLEST_SEGMENT) - options
     }
 
+    /// Payload of a segment whose options take `options` bytes, at most: they count against it (RFC 6691).
+    pub(super) fn largest_payload(&self, options: u32) -> u32 {
+        let timestamps = if self.timestamps { TIMESTAMPS_LEN } else { 0 };
+        self.max_segment_size() + timestamps - options
+    }
+
     pub(super) fn set_path_mtu(&mut self, mtu: u16) {
         self.path_mtu = mtu;
         self.recovery.set_max_segment_size(self.max_segment_size());
@@ -225,9 +231,10 @@ impl Sending {
         self.probe_tail = true;
     }
 
-    /// What is to leave now, at most `longest` bytes of payload; `nodelay` as the application chose.
-    pub(super) fn choose(&mut self, longest: u32, nodelay: bool) -> Option<Chosen> {
-        let segment = self.max_segment_size();
+    /// What is to leave now, at most `longest` bytes of payload in segments that have `options` bytes of options beside
+    /// the timestamps; `nodelay` as the application chose.
+    pub(super) fn choose(&mut self, longest: u32, options: u32, nodelay: bool) -> Option<Chosen> {
+        let segment = self.max_segment_size() - options;
         if let Some((range, why)) = self.recovery.lost(segment) {
             return Some(self.cut(range, why, false));
         }

@@ -159,6 +159,7 @@ impl Pair {
     }
 
     pub(super) fn carry(&mut self, carried: Carried) {
+        assert!(carried.header.len() + carried.payload.len() <= 1480, "options count against the payload");
         self.log.push((self.now, carried.clone()));
         let cut = self.link.cut.is_some_and(|(from, to)| from <= self.now && self.now < to);
         if cut || self.dice.below(1000) < self.link.loss {
