@@ -1,5 +1,6 @@
 //! Whole hosts under fire: a hostile peer, a hostile network, and the attacks that other stacks fell to.
 
+mod adversary;
 mod forge;
 mod memory;
 mod net;

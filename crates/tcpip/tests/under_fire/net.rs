@@ -46,7 +46,9 @@ pub(crate) fn host(side: usize, config: StackConfig, mtu: u16) -> Stack {
     let interface = InterfaceConfig { name: "tunnel".into(), medium: Medium::Ip, mtu, segmented: 0 };
     stack.add_interface(Instant::ORIGIN, interface).unwrap();
     let [v4, v6] = addresses(side);
-    for (address, bits) in [(v4, 24), (v6, 64)] {
+    // IPv6 asks for 1280 bytes.
+    let all = [(v4, 24), (v6, 64)];
+    for &(address, bits) in if mtu < 1280 { &all[..1] } else { &all } {
         stack.add_address(Instant::ORIGIN, ON, Cidr::new(address, bits)).unwrap();
     }
     for group in ["0.0.0.0", "::"] {
