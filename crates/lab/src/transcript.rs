@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use host::Instant;
 use sha2::{Digest, Sha256};
+use siphasher::sip::SipHasher13;
 
 use crate::link::{Lost, Way};
 
@@ -64,7 +65,7 @@ pub enum Event {
         to: SocketAddr,
         /// How many.
         length: usize,
-        /// The first eight bytes of their SHA-256.
+        /// SipHash-1-3 of them, under the key zero.
         hash: [u8; 8],
     },
     /// The end of a stream arrived (FIN).
@@ -89,7 +90,7 @@ pub enum Event {
         to: SocketAddr,
         /// Its length in bytes.
         length: usize,
-        /// The first eight bytes of its SHA-256.
+        /// SipHash-1-3 of it, under the key zero.
         hash: [u8; 8],
     },
     /// A frame arrived.
@@ -98,7 +99,7 @@ pub enum Event {
         link: Arc<str>,
         /// Its length in bytes.
         length: usize,
-        /// The first eight bytes of its SHA-256.
+        /// SipHash-1-3 of it, under the key zero.
         hash: [u8; 8],
     },
     /// A frame that the machine sent, or should have received, was lost.
@@ -109,7 +110,7 @@ pub enum Event {
         way: Way,
         /// Its length in bytes.
         length: usize,
-        /// The first eight bytes of its SHA-256.
+        /// SipHash-1-3 of it, under the key zero.
         hash: [u8; 8],
         /// Why.
         why: Lost,
@@ -180,38 +181,41 @@ impl fmt::Display for Entry {
     }
 }
 
-fn write_hex(formatter: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+fn write_hex(formatter: &mut fmt::Formatter<'_>, bytes: &[u8; 8]) -> fmt::Result {
+    write!(formatter, "{:016x}", u64::from_be_bytes(*bytes))
 }
 
-/// Writes a transcript.
+/// Writes a transcript. What happens only once for each frame is kept as cheap as can be: entries become text, and the text
+/// a hash, when somebody asks for it.
 pub(crate) struct Recorder {
     entries: Vec<Entry>,
+    /// Of the entries before.
     hash: Sha256,
+    hashed: usize,
     line: String,
 }
 
 impl Recorder {
     pub(crate) fn new() -> Self {
-        Self { entries: Vec::new(), hash: Sha256::new(), line: String::new() }
+        Self { entries: Vec::new(), hash: Sha256::new(), hashed: 0, line: String::new() }
     }
 
     pub(crate) fn record(&mut self, at: Instant, machine: Arc<str>, event: Event) {
-        let entry = Entry { at, machine, event };
-        self.line.clear();
-        writeln!(self.line, "{entry}").expect("a string takes all text");
-        self.hash.update(&self.line);
-        self.entries.push(entry);
+        self.entries.push(Entry { at, machine, event });
     }
 
-    pub(crate) fn transcript(&self) -> Transcript {
+    pub(crate) fn transcript(&mut self) -> Transcript {
+        for entry in &self.entries[self.hashed..] {
+            self.line.clear();
+            writeln!(self.line, "{entry}").expect("a string takes all text");
+            self.hash.update(&self.line);
+        }
+        self.hashed = self.entries.len();
         Transcript { entries: self.entries.clone(), hash: self.hash.clone().finalize().into() }
     }
 }
 
-/// The first eight bytes of the SHA-256 of `bytes`.
+/// A short name for `bytes`: enough to see that two runs part, and where.
 pub(crate) fn short_hash(bytes: &[u8]) -> [u8; 8] {
-    let mut short = [0; 8];
-    short.copy_from_slice(&Sha256::digest(bytes)[..8]);
-    short
+    SipHasher13::new().hash(bytes).to_be_bytes()
 }

@@ -196,10 +196,15 @@ impl State {
         if !header.source.is_multicast() {
             switch.learned.insert(header.source, from);
         }
-        let known = switch.learned.get(&header.destination).copied();
-        let ports = known.map_or(0..switch.ports.len(), |port| port..port + 1);
-        for port in ports.filter(|&port| port != from) {
-            if self.segments.0[segment].ports[port].plugged {
+        let is_plugged = |switch: &Segment, port: usize| port != from && switch.ports[port].plugged;
+        if let Some(&port) = switch.learned.get(&header.destination) {
+            if is_plugged(switch, port) {
+                self.start(segment, port, Way::In, frame);
+            }
+            return;
+        }
+        for port in 0..switch.ports.len() {
+            if is_plugged(&self.segments.0[segment], port) {
                 self.start(segment, port, Way::In, frame.clone());
             }
         }
