@@ -34,6 +34,8 @@ impl<C: Connection, R: Runtime> WebSocket<C, R> {
                 Err(error) => self.protocol.write_failed(self.runtime.now(), error.kind()),
             }
         }
+        // What the transport took it may still hold, as TLS does. A failure is found by the next write or read.
+        let _ = ready!(Pin::new(&mut self.connection).poll_flush(context));
         if self.protocol.wants_shutdown() {
             // A failure here is the peer's reset, which reading finds as well.
             let _ = ready!(Pin::new(&mut self.connection).poll_shutdown(context));
