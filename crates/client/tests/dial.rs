@@ -197,7 +197,7 @@ fn tls_goes_through_a_proxy_to_who_can_show_its_name() {
     let world = World::new();
     let (server, gate) = (world.machine("server", "10.0.0.1"), world.machine("gate", "10.0.0.2"));
     let (chain, key) = certificate();
-    let tls = tls::Server::new(&server.host(), chain.as_bytes(), key.as_bytes(), &["http/1.1"]).unwrap();
+    let tls = tls::Server::new(chain.as_bytes(), key.as_bytes(), &["http/1.1"]).unwrap();
     echo(&server, 443, Some(tls));
     answers(&server, 444, "HTTP/1.1 400 Bad Request\r\n\r\n".into());
     let asked = Arc::default();

@@ -22,6 +22,8 @@ pub(crate) struct Counts {
     pub(crate) requests: Tally<(&'static str, u16)>,
     /// Requests that stayed outside, by reason.
     pub(crate) denied: Tally<&'static str>,
+    /// TLS handshakes that came to nothing, by reason.
+    pub(crate) tls_failures: Tally<&'static str>,
     /// HTTP connections that did not end in order, by reason.
     pub(crate) http_failures: Tally<&'static str>,
     /// WebSocket handshakes, by `accepted` or why not.
@@ -206,6 +208,13 @@ impl Collector for Snapshot {
             "HTTP requests kept out",
             &["reason"],
             &counts.denied.read(),
+            |reason| [(*reason).into()],
+        )?;
+        write.family(
+            "tls_failures",
+            "TLS handshakes that came to nothing",
+            &["reason"],
+            &counts.tls_failures.read(),
             |reason| [(*reason).into()],
         )?;
         write.family(

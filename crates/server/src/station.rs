@@ -46,6 +46,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// The secret that clients' tokens are signed with. Without one, anybody may come in.
     pub token_secret: Option<String>,
+    /// The certificate to show, and TLS on every connection.
+    pub tls: Option<tls::Server>,
 }
 
 impl Default for Config {
@@ -61,6 +63,7 @@ impl Default for Config {
             session_bytes: 1024 * 1024,
             shutdown_grace: Duration::from_secs(5),
             token_secret: None,
+            tls: None,
         }
     }
 }

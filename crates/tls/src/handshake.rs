@@ -35,6 +35,19 @@ pub enum Error {
     Late,
 }
 
+impl Error {
+    /// A word for it, for counting.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Name(_) => "name",
+            Self::Refused(_) | Self::Authority => "refused",
+            Self::HungUp => "hung_up",
+            Self::Transport(_) => "transport",
+            Self::Late => "late",
+        }
+    }
+}
+
 /// Shakes hands until `deadline`.
 pub(crate) async fn shake<C: host::Connection, R: Runtime>(
     transport: C,

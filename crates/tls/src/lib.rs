@@ -3,7 +3,7 @@
 //! A [`Client`] or a [`Server`] makes a [`Connection`] of a connection, and that is a [`host::Connection`] again: what
 //! speaks over it need not know. [`Stream`] is for who serves both: the plain connection, or the one inside TLS.
 //!
-//! Time is the runtime's, so that certificates expire in virtual time too. Keys are drawn by the library itself: what
+//! A client's time is its runtime's, so that certificates expire in virtual time too. Keys are drawn by the library itself: what
 //! runs over TLS is outside of the promise that one seed gives one transcript.
 
 mod client;

@@ -12,7 +12,6 @@ use rustls::{ServerConfig, ServerConnection};
 use crate::Connection;
 use crate::handshake::{Error, shake};
 use crate::pem::{PemError, certificates, key};
-use crate::time::WallClock;
 
 /// Makes TLS connections with clients, under one certificate, which may be changed at any time.
 #[derive(Clone)]
@@ -23,20 +22,16 @@ pub struct Server {
 
 impl Server {
     /// A server that shows the first certificate of `chain`, followed by those that vouch for it, and holds its `key`,
-    /// both in PEM. It speaks one of `protocols` (RFC 7301) with clients that ask for one.
+    /// both in PEM. It speaks one of `protocols` (RFC 7301) with clients that ask for one. The time of day, which only
+    /// the age of session tickets needs, is the system's.
     ///
     /// # Errors
     ///
     /// When the files are not what they should be, or do not go together.
-    pub fn new<R: Runtime>(
-        runtime: &R,
-        chain: &[u8],
-        key: &[u8],
-        protocols: &[&str],
-    ) -> Result<Self, PemError> {
+    pub fn new(chain: &[u8], key: &[u8], protocols: &[&str]) -> Result<Self, PemError> {
         let provider = Arc::new(ring::default_provider());
         let shown = Arc::new(Shown(RwLock::new(certified(&provider, chain, key)?)));
-        let mut config = ServerConfig::builder_with_details(provider, Arc::new(WallClock(runtime.clone())))
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the library supports its own default versions")
             .with_no_client_auth()

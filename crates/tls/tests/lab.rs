@@ -74,7 +74,7 @@ impl World {
     }
 
     fn server(&self, (chain, key): &(String, String)) -> Server {
-        Server::new(&self.server.host(), chain.as_bytes(), key.as_bytes(), &["http/1.1"]).unwrap()
+        Server::new(chain.as_bytes(), key.as_bytes(), &["http/1.1"]).unwrap()
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::certificate::Source;
 use crate::network;
 
 /// Where the default page is served.
@@ -47,6 +48,19 @@ pub(crate) struct Args {
     #[arg(long, env = "FOURWIRE_API_KEY", value_name = "KEY", hide_env_values = true)]
     api_key: Option<String>,
 
+    /// Serve https and wss with the certificate in this PEM file, and those that vouch for it; it is read again when it
+    /// changes
+    #[arg(long, env = "FOURWIRE_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// The key of that certificate, in PEM
+    #[arg(long, env = "FOURWIRE_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
+    /// Serve https and wss with a certificate that nobody vouches for, to try it out; it is kept in the data directory
+    #[arg(long, env = "FOURWIRE_TLS_SELF_SIGNED", conflicts_with = "tls_cert")]
+    tls_self_signed: bool,
+
     /// Origin whose pages may connect, beside our own; repeat it for several
     #[arg(long, env = "FOURWIRE_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     allow_origin: Vec<String>,
@@ -77,6 +91,9 @@ struct File {
     insecure: bool,
     token_secret: Option<String>,
     api_key: Option<String>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    tls_self_signed: bool,
     allow_origin: Vec<String>,
     shards: Option<u16>,
     max_connections: Option<usize>,
@@ -121,6 +138,8 @@ pub(super) struct Settings {
     pub(super) insecure: bool,
     pub(super) token_secret: Option<String>,
     pub(super) api_key: Option<String>,
+    /// The certificate to show; `None` serves without TLS.
+    pub(super) certificate: Option<Source>,
     pub(super) allow_origin: Vec<String>,
     pub(super) shards: usize,
     pub(super) max_connections: usize,
@@ -150,6 +169,9 @@ pub(crate) enum Error {
     /// A network that is none.
     #[error("the configuration file says: {0}")]
     Network(String),
+    /// Half of a certificate.
+    #[error("tls_cert and tls_key go together, and not with tls_self_signed: give both files, or that")]
+    Certificate,
     /// An open door on an open network.
     #[error(
         "{0} can be reached from other machines, and without tokens anybody there could read and write every room.\n\
@@ -176,8 +198,19 @@ impl Args {
         let data = self.data.or(file.data).unwrap_or_else(default_data);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let network = network(self.network, file.net, file.address, file.gateway)?;
+        let certificate = match (self.tls_cert.or(file.tls_cert), self.tls_key.or(file.tls_key)) {
+            (Some(chain), Some(key)) if !self.tls_self_signed && !file.tls_self_signed => {
+                Some(Source::Files { chain, key })
+            }
+            (None, None) if self.tls_self_signed || file.tls_self_signed => {
+                Some(Source::SelfSigned((!memory).then(|| data.join("tls"))))
+            }
+            (None, None) => None,
+            _ => return Err(Error::Certificate),
+        };
         let settings = Settings {
             listen,
+            certificate,
             data: (!memory).then_some(data),
             insecure: self.insecure || file.insecure,
             token_secret: self.token_secret.or(file.token_secret),
@@ -269,6 +302,20 @@ mod tests {
     fn an_unknown_key_is_an_error_with_its_line() {
         let error = settle(Args::default(), "shards = 2\nlisen = '127.0.0.1:2'\n").unwrap_err();
         assert!(error.contains("lisen") && error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn a_certificate_is_whole_or_none() {
+        let certificate = |file: &str| settle(Args::default(), file).map(|settings| settings.certificate);
+        assert_eq!(certificate(""), Ok(None));
+        let files = Source::Files { chain: "a".into(), key: "b".into() };
+        assert_eq!(certificate("tls_cert = 'a'\ntls_key = 'b'"), Ok(Some(files)));
+        assert_eq!(certificate("tls_self_signed = true\nmemory = true"), Ok(Some(Source::SelfSigned(None))));
+        for half in
+            ["tls_cert = 'a'", "tls_key = 'b'", "tls_cert = 'a'\ntls_key = 'b'\ntls_self_signed = true"]
+        {
+            assert!(certificate(half).is_err(), "{half}");
+        }
     }
 
     #[test]

@@ -13,8 +13,9 @@ pub(super) fn greet(addresses: &[SocketAddr], settings: &Settings) {
     let strong = |text: String| if colour { format!("\x1b[1m{text}\x1b[0m") } else { text };
     let mut text = String::from("Fourwire is ready.\n\n");
     for address in addresses {
+        let scheme = if settings.certificate.is_some() { "https" } else { "http" };
         let label = if text.ends_with("\n\n") { "open" } else { "" };
-        text += &format!("  {label:<6}{}\n", strong(format!("http://{}/", reachable(*address))));
+        text += &format!("  {label:<6}{}\n", strong(format!("{scheme}://{}/", reachable(*address))));
     }
     let data = match &settings.data {
         Some(directory) => format!("{}", directory.display()),

@@ -2,6 +2,7 @@
 
 mod args;
 mod banner;
+mod certificate;
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -27,6 +28,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
+    Certificate(#[from] certificate::Error),
+    #[error(transparent)]
     Server(#[from] server::Error),
     #[error(transparent)]
     Network(#[from] network::Error),
@@ -45,7 +48,11 @@ pub(crate) fn run(args: Args) -> Result<(), Error> {
         tracing::warn!(%error, "the limit of open files stays where it is");
     }
     let store = open_store(settings.data.as_deref())?;
-    let config = configure(&settings);
+    let mut config = configure(&settings);
+    if let Some(source) = &settings.certificate {
+        config.tls = Some(source.server(&settings.listen)?);
+    }
+    let tls = config.tls.clone();
     let grace = config.shutdown_grace;
     let stations: Vec<_> = server::stations(config, store, settings.shards)
         .into_iter()
@@ -56,6 +63,9 @@ pub(crate) fn run(args: Args) -> Result<(), Error> {
     let served = kernel::run(settings.shards, |host| {
         let station = take(&stations, &host);
         let (shutdown, settings) = (shutdown.clone(), &settings);
+        if let (0, Some(source), Some(tls)) = (host.shard().index, &settings.certificate, &tls) {
+            host.spawn_detached(source.clone().follow(host.clone(), tls.clone()));
+        }
         async move {
             let served = match settings.network.open(host).await {
                 Err(error) => Err(error.into()),

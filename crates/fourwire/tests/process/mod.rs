@@ -1,5 +1,6 @@
 //! The built program as a process, and its HTTP API, with nothing but the standard library.
 
+#![allow(dead_code, reason = "each test uses its part")]
 #![allow(clippy::disallowed_methods, reason = "a real process lives in real time")]
 
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -20,8 +21,21 @@ impl Server {
     }
 
     /// The same, by a command that goes on to run the program with the arguments that come.
-    pub(crate) fn start_with(mut command: Command, address: SocketAddr, data: &Path) -> Self {
-        command.args(["serve", "--shards", "2", "--listen", &address.to_string(), "--data"]).arg(data);
+    pub(crate) fn start_with(command: Command, address: SocketAddr, data: &Path) -> Self {
+        Self::start_saying(command, address, data, &[])
+    }
+
+    /// The same, with arguments behind those.
+    pub(crate) fn start_saying(
+        mut command: Command,
+        address: SocketAddr,
+        data: &Path,
+        more: &[&str],
+    ) -> Self {
+        command
+            .args(["serve", "--shards", "2", "--listen", &address.to_string(), "--data"])
+            .arg(data)
+            .args(more);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("FOURWIRE_") {
                 command.env_remove(name);

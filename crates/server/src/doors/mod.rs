@@ -1,4 +1,5 @@
 //! One file for each door into the rooms.
 
 pub mod http;
+mod lock;
 pub(crate) mod websocket;

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use host::{Connection, Host};
+use tls::Stream;
 use websocket::{End, Handler, Kind, Outbox, WebSocket};
 
 use crate::session::{Ending, Next};
@@ -17,7 +18,7 @@ const QUEUED: usize = 64 * 1024;
 const UNSUPPORTED: Ending = Ending { code: 1003, reason: "this endpoint speaks JSON in text messages" };
 
 /// Serves one client until its connection is over.
-pub(crate) async fn serve<H: Host>(shard: Shard<H>, mut socket: WebSocket<H::Connection, H>) -> End {
+pub(crate) async fn serve<H: Host>(shard: Shard<H>, mut socket: WebSocket<Stream<H::Connection>, H>) -> End {
     let mut door = Door(shard.enter(socket.connection().peer_address()));
     poll_fn(|context| door.poll(&mut socket, context)).await
 }
@@ -25,7 +26,11 @@ pub(crate) async fn serve<H: Host>(shard: Shard<H>, mut socket: WebSocket<H::Con
 struct Door<H: Host>(Seat<H>);
 
 impl<H: Host> Door<H> {
-    fn poll(&mut self, socket: &mut WebSocket<H::Connection, H>, context: &mut Context<'_>) -> Poll<End> {
+    fn poll(
+        &mut self,
+        socket: &mut WebSocket<Stream<H::Connection>, H>,
+        context: &mut Context<'_>,
+    ) -> Poll<End> {
         self.0.outbox.register(context);
         // The closing moment needs no special care: from then on the queue takes nothing, and receiving goes on until the
         // peer has answered.

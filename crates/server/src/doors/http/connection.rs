@@ -24,6 +24,7 @@ pub(crate) async fn serve<H: Host>(
 ) {
     let host = shard.host().clone();
     let config = &common.config;
+    let Some(connection) = Box::pin(doors::lock::open(&host, &common, connection)).await else { return };
     let door = Arc::new(Door {
         rooms: Served { shard: shard.clone(), common: common.clone(), shutdown: shutdown.clone() },
         config: Config {
