@@ -251,6 +251,11 @@ impl Protocol {
         }
     }
 
+    /// Whether the peer ended its direction of the stream.
+    pub fn peer_has_ended(&self) -> bool {
+        self.peer_end_received
+    }
+
     /// Reading failed: the connection is over.
     pub fn receive_failed(&mut self, kind: io::ErrorKind) {
         self.conclude(End::Transport(kind));

@@ -111,7 +111,9 @@ impl<C: Connection, R: Runtime> WebSocket<C, R> {
             if let Some(end) = self.finish() {
                 return Poll::Ready(Err(end));
             }
-            if !(H::ANSWERS && self.protocol.is_choked()) && self.poll_read(context, handler).is_ready() {
+            // Behind the end of the stream there is nothing to read, however often one asks.
+            let deaf = self.protocol.peer_has_ended() || (H::ANSWERS && self.protocol.is_choked());
+            if !deaf && self.poll_read(context, handler).is_ready() {
                 self.batches += 1;
                 return Poll::Ready(self.finish().map_or(Ok(()), Err));
             }
