@@ -34,6 +34,8 @@ pub(super) struct Inner<R: Runtime, D> {
     /// For when the timer is set: never later than the stack's own deadline.
     armed: Option<Instant>,
     driver: Option<Waker>,
+    /// It is taken off its devices, for good.
+    off: bool,
 }
 
 impl<R: Runtime, D: Device> Shared<R, D> {
@@ -46,6 +48,7 @@ impl<R: Runtime, D: Device> Shared<R, D> {
             timer,
             armed: None,
             driver: None,
+            off: false,
         };
         Self { runtime, inner: Mutex::new(inner) }
     }
@@ -77,6 +80,16 @@ impl<R: Runtime, D: Device> Shared<R, D> {
         drop(stale);
         due.into_iter().for_each(Waker::wake);
         output
+    }
+
+    pub(super) fn power_off(&self) {
+        let devices = self.locked(|inner| {
+            inner.off = true;
+            inner.waiting.due.extend(inner.driver.take());
+            std::mem::take(&mut inner.devices.0)
+        });
+        // A device may do anything when it is dropped: not under the lock.
+        drop(devices);
     }
 
     pub(super) fn attach(&self, config: InterfaceConfig, device: D) -> Result<InterfaceId, ConfigError> {
@@ -178,15 +191,17 @@ impl<R: Runtime, D: Device> Inner<R, D> {
     }
 }
 
-/// Drives a host for as long as its runtime lives.
+/// Drives a host for as long as its runtime lives, or until it is taken off its devices.
 pub(super) async fn drive<R: Runtime, D: Device>(shared: Arc<Shared<R, D>>) {
     let mut buffer = vec![0; LONGEST_FRAME];
     poll_fn(|context| {
-        let more = shared.peek(|inner, now| inner.drive(now, context, &mut buffer));
-        if more {
-            context.waker().wake_by_ref();
+        let more = shared.peek(|inner, now| (!inner.off).then(|| inner.drive(now, context, &mut buffer)));
+        match more {
+            None => return Poll::Ready(()),
+            Some(true) => context.waker().wake_by_ref(),
+            Some(false) => {}
         }
-        Poll::<()>::Pending
+        Poll::Pending
     })
     .await;
 }

@@ -130,6 +130,12 @@ impl<R: Runtime, D: Device> StackHost<R, D> {
         }
     }
 
+    /// Takes the host off its devices: nothing is sent or received any more, and what drives it ends. Its sockets stay as
+    /// they are, and mute.
+    pub fn power_off(&self) {
+        self.shared.power_off();
+    }
+
     /// The runtime under the host.
     pub fn runtime(&self) -> &R {
         &self.shared.runtime
