@@ -31,13 +31,13 @@ pub(super) struct Porter(Arc<Mutex<Calls>>);
 
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Answer {
     /// The host may have it.
     Admitted,
     /// Nobody listens at the target.
     Refused,
-    /// No answer is an answer: it is as if the call had been lost.
-    Ignored,
+    /// As if the call had been lost.
+    None,
 }
 
 /// Calls that may be known at a time.
@@ -45,7 +45,7 @@ const MOST_CALLS: usize = 4096;
 
 #[derive(Default)]
 struct Calls {
-    /// By who calls: the SYN while it waits for a verdict, nothing once it was let in.
+    /// By who calls: the SYN while it waits for an answer, nothing once it was let in.
     known: BTreeMap<SocketAddr, Option<Vec<u8>>>,
     /// Calls that nobody has heard yet.
     fresh: VecDeque<SocketAddr>,
@@ -79,18 +79,18 @@ impl Porter {
     }
 
     /// Decides about a call.
-    pub(super) fn answer(&self, caller: SocketAddr, verdict: Verdict) {
+    pub(super) fn answer(&self, caller: SocketAddr, answer: Answer) {
         let driver = {
             let mut calls = self.calls();
             let Some(call) = calls.known.get_mut(&caller) else { return };
             let Some(syn) = call.take() else { return };
-            match verdict {
-                Verdict::Admitted => calls.admitted.push_back(syn),
-                Verdict::Refused => {
+            match answer {
+                Answer::Admitted => calls.admitted.push_back(syn),
+                Answer::Refused => {
                     calls.known.remove(&caller);
                     calls.refused.push_back(syn);
                 }
-                Verdict::Ignored => drop(calls.known.remove(&caller)),
+                Answer::None => drop(calls.known.remove(&caller)),
             }
             calls.driver.clone()
         };

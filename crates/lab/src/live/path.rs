@@ -2,25 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::poll_fn;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
-use host::{Connection, Host, ListenOptions, Listener, Network, sleep, timeout_at};
-use stack::{Device, StackConnection, StackHost};
+use host::{Connection, Host, Instant, ListenOptions, Listener, Network, Timer, sleep, timeout_at};
+use stack::{Device, StackConnection, StackHost, StackListener};
 use tcpip::internet::{Cidr, ConfigError};
 use tcpip::transport::tcp::Settings;
 use tcpip::{InterfaceId, StackConfig};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use trace::Tracer;
 
-use super::counting::{Counter, Resent};
-use super::gate::{Gate, Porter, Verdict};
-use super::pump::{self, Meter, pump};
-use super::wire::{Wire, WireEnd};
-use crate::link::{Duplex, Impairments};
+use super::counting::Counter;
+use super::datagrams::relay;
+use super::end::WireEnd;
+use super::gate::{Answer, Gate, Porter};
+use super::pump::{self, pump};
+use super::report::{Books, Report};
+use super::rules::{Rules, Standing, Verdict};
+use super::wire::Wire;
+use crate::link::{Duplex, Impairments, Way};
 use crate::random::Streams;
 
 /// What a path is made of.
@@ -65,33 +72,12 @@ pub enum PathError {
     Listen(#[from] io::Error),
 }
 
-/// What a path has done, and how it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Connections that are being carried.
-    pub open: usize,
-    /// Connections that were taken up, of which some may have failed.
-    pub accepted: u64,
-    /// Connections that were reset at once, because there were too many.
-    pub over_limit: u64,
-    /// Connections that the target refused or that could not reach it.
-    pub unreached: u64,
-    /// Bytes that came out at the far side, and at the near one.
-    pub carried: [u64; 2],
-    /// Bytes that are held by the path on their way to the far side, and back.
-    pub held: [u64; 2],
-    /// Segments that the near host sent again, and the far host.
-    pub resent: [Resent; 2],
-    /// Smoothed round-trip time (RFC 6298) as the near host knows it, and as the far one does: the median over the
-    /// connections that are open.
-    pub round_trip: [Option<Duration>; 2],
-}
-
 /// A way for connections of `H`'s network through an impaired one. A clone is another handle to the same path.
 pub struct Path<H: Host>(Arc<Inner<H>>);
 
 type Near<H> = StackHost<H, WireEnd<H>>;
 type Far<H> = StackHost<H, Gate<WireEnd<H>>>;
+type FarListener<H> = StackListener<H, Gate<WireEnd<H>>>;
 type FarConnection<H> = StackConnection<H, Gate<WireEnd<H>>>;
 
 struct Inner<H: Host> {
@@ -103,17 +89,10 @@ struct Inner<H: Host> {
     door: SocketAddr,
     target: Mutex<SocketAddr>,
     limit: usize,
+    standing: watch::Sender<Standing>,
     /// Who at the far side waits for the connection of which caller.
     expected: Mutex<BTreeMap<SocketAddr, oneshot::Sender<FarConnection<H>>>>,
-    /// At the near side: taken from the client, given to it.
-    near_meters: [Meter; 2],
-    /// At the far side: taken from the near side, given to it.
-    far_meters: [Meter; 2],
-    resent: [Arc<Counter>; 2],
-    open: AtomicUsize,
-    accepted: AtomicU64,
-    over_limit: AtomicU64,
-    unreached: AtomicU64,
+    books: Books,
 }
 
 /// The hosts' addresses: TEST-NET-1 (RFC 5737), which no other network has.
@@ -135,15 +114,16 @@ impl<H: Host> Path<H> {
     pub async fn open(outer: H, target: SocketAddr, config: PathConfig) -> Result<Self, PathError> {
         let PathConfig { impairments, duplex, mtu, buffer, connections, seed } = config;
         let mut streams = Streams::new(seed.unwrap_or_else(|| outer.random("impairments").next_u64()));
-        let (wire, [near_end, far_end]) =
-            Wire::new(outer.clone(), mtu, duplex, impairments, |purpose| streams.next("wire", 0, purpose));
+        let wire = Wire::new(outer.clone(), duplex, impairments, |purpose| streams.next("wire", 0, purpose));
+        let [near_end, far_end] = WireEnd::pair(&wire, mtu);
         let (gate, porter) = Gate::new(far_end);
         let (near_resent, near_tracer) = Counter::new(0);
         let (far_resent, far_tracer) = Counter::new(1);
         let near = host(&outer, near_end, NEAR, buffer, near_tracer)?;
         let far = host(&outer, gate, FAR, buffer, far_tracer)?;
-        let door = SocketAddr::new(FAR, target.port());
+        let door = SocketAddr::new(FAR, target.port().max(1));
         let listener = far.listen(door, ListenOptions::default()).await?;
+        let standing = Standing { rules: Rules::default(), since: outer.now(), resets: 0, closed: false };
         let inner = Arc::new(Inner {
             outer,
             wire,
@@ -152,17 +132,12 @@ impl<H: Host> Path<H> {
             door,
             target: Mutex::new(target),
             limit: connections,
+            standing: watch::Sender::new(standing),
             expected: Mutex::default(),
-            near_meters: Default::default(),
-            far_meters: Default::default(),
-            resent: [near_resent, far_resent],
-            open: AtomicUsize::new(0),
-            accepted: AtomicU64::new(0),
-            over_limit: AtomicU64::new(0),
-            unreached: AtomicU64::new(0),
+            books: Books::new([near_resent, far_resent]),
         });
-        inner.outer.spawn_detached(inner.clone().answer_calls(porter));
-        inner.outer.spawn_detached(inner.clone().take_in(listener));
+        inner.spawn(inner.clone().answer_calls(porter));
+        inner.spawn(inner.clone().take_in(listener));
         Ok(Self(inner))
     }
 
@@ -176,64 +151,161 @@ impl<H: Host> Path<H> {
         *lock(&self.0.target) = target;
     }
 
-    /// Carries every connection that `listener` accepts, for ever.
+    /// Where connections go to.
+    pub fn target(&self) -> SocketAddr {
+        *lock(&self.0.target)
+    }
+
+    /// What is done to connections as wholes, from now on.
+    pub fn set_rules(&self, rules: Rules) {
+        let since = self.0.outer.now();
+        self.0.standing.send_modify(|standing| (standing.rules, standing.since) = (rules, since));
+    }
+
+    /// Carries every connection that `listener` accepts, until the path is closed.
     pub async fn serve(&self, mut listener: H::Listener) {
-        loop {
-            match listener.accept().await {
-                Ok(mut connection) => {
-                    let Some(place) = Place::take(&self.0) else {
-                        self.0.over_limit.fetch_add(1, Relaxed);
-                        connection.abort();
-                        continue;
-                    };
-                    self.0.accepted.fetch_add(1, Relaxed);
-                    let inner = self.0.clone();
-                    self.0.outer.spawn_detached(async move {
-                        inner.carry(connection).await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    if error.kind() != ErrorKind::ConnectionAborted {
-                        sleep(&self.0.outer, PAUSE).await;
-                    }
+        let inner = &self.0;
+        let serving = async {
+            loop {
+                match listener.accept().await {
+                    Ok(connection) => inner.take_up(connection),
+                    // Only a connection's own end is nothing to wait for.
+                    Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                    Err(_) => sleep(&inner.outer, PAUSE).await,
                 }
             }
-        }
+        };
+        unless_closed(inner.standing.subscribe(), serving).await;
+    }
+
+    /// Carries every datagram that `socket` receives, and what comes back, until the path is closed.
+    ///
+    /// # Errors
+    ///
+    /// When the far host cannot bind its socket: somebody carries datagrams already.
+    pub async fn serve_datagrams(&self, socket: H::Datagrams) -> io::Result<()> {
+        let far = self.0.far.bind(self.0.door).await?;
+        let inner = self.0.clone();
+        self.0.spawn(async move {
+            let open = || {
+                let any: IpAddr = match lock(&inner.target).ip() {
+                    IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                    IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+                };
+                inner.outer.bind(SocketAddr::new(any, 0))
+            };
+            let to = || *lock(&inner.target);
+            relay(&inner.outer, far, inner.limit, open, to, &inner.books.datagrams[1]).await;
+        });
+        let inner = &self.0;
+        let open = || inner.near.bind(SocketAddr::new(NEAR, 0));
+        let relaying =
+            relay(&inner.outer, socket, inner.limit, open, || inner.door, &inner.books.datagrams[0]);
+        unless_closed(inner.standing.subscribe(), relaying).await;
+        Ok(())
+    }
+
+    /// Resets every connection, towards the client and towards the target.
+    pub fn reset(&self) {
+        self.0.standing.send_modify(|standing| standing.resets += 1);
+    }
+
+    /// Ends the path: its connections are closed, and it takes up no more.
+    pub fn close(&self) {
+        self.0.standing.send_modify(|standing| standing.closed = true);
+        self.0.near.power_off();
+        self.0.far.power_off();
     }
 
     /// What it has done, and how it is.
     pub fn report(&self) -> Report {
         let inner = &*self.0;
-        let held = |taken: &Meter, given: &Meter| {
-            taken.taken.load(Relaxed).saturating_sub(given.given.load(Relaxed))
-        };
-        let ([near_up, near_down], [far_up, far_down]) = (&inner.near_meters, &inner.far_meters);
         Report {
-            open: inner.open.load(Relaxed),
-            accepted: inner.accepted.load(Relaxed),
-            over_limit: inner.over_limit.load(Relaxed),
-            unreached: inner.unreached.load(Relaxed),
-            carried: [far_up.given.load(Relaxed), near_down.given.load(Relaxed)],
-            held: [held(near_up, far_up), held(far_down, near_down)],
-            resent: [inner.resent[0].resent(), inner.resent[1].resent()],
             round_trip: [round_trip(&inner.near), round_trip(&inner.far)],
+            wire: [Way::Out, Way::In].map(|way| inner.wire.counters(way)),
+            silenced: [Way::Out, Way::In].map(|way| inner.wire.silenced(way)),
+            ..inner.books.report()
         }
     }
 }
 
 impl<H: Host> Inner<H> {
+    /// Starts a task that ends with the path.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.outer.spawn_detached(unless_closed(self.standing.subscribe(), task));
+    }
+
+    /// The near side takes up a connection, if there may be one more.
+    fn take_up(self: &Arc<Self>, mut client: H::Connection) {
+        let Some(place) = Place::take(self) else {
+            self.books.over_limit.fetch_add(1, Relaxed);
+            return client.abort();
+        };
+        self.books.accepted.fetch_add(1, Relaxed);
+        let inner = self.clone();
+        self.spawn(async move {
+            inner.carry(client).await;
+            drop(place);
+        });
+    }
+
     /// The near side of one connection.
     async fn carry(&self, mut client: H::Connection) {
-        // Nothing is read from the client, and nothing written to it, before the far side has answered.
-        match self.near.connect(self.door).await {
-            Ok(inside) => {
-                let [up, down] = &self.near_meters;
-                pump(client, inside, up, down).await;
+        let (began, mut inside) = (self.outer.now(), None);
+        let verdict = {
+            let work = async {
+                // Nothing is read from the client, and nothing written to it, before the far side has answered.
+                let Ok(connected) = self.near.connect(self.door).await else {
+                    self.books.unreached.fetch_add(1, Relaxed);
+                    return client.abort();
+                };
+                let [up, down] = &self.books.near;
+                let limits = || self.standing.borrow().rules.limits;
+                pump(&mut client, inside.insert(connected), [up, down], limits).await;
+            };
+            self.until_ended(work, |standing| standing.end_of(began)).await
+        };
+        if verdict == Some(Verdict::Reset) {
+            client.abort();
+            if let Some(inside) = &mut inside {
+                inside.abort();
             }
-            Err(_) => {
-                self.unreached.fetch_add(1, Relaxed);
-                client.abort();
+        }
+    }
+
+    /// Does the work of a connection until it is done, or all are reset, or a rule ends it, by what `end` says of the rules.
+    async fn until_ended(
+        &self,
+        work: impl Future<Output = ()> + Send,
+        end: impl Fn(&Standing) -> Option<(Instant, Verdict)>,
+    ) -> Option<Verdict> {
+        let mut standing = self.standing.subscribe();
+        let resets = standing.borrow_and_update().resets;
+        let mut timer = self.outer.timer();
+        let mut work = pin!(work);
+        loop {
+            let end = {
+                let standing = standing.borrow_and_update();
+                if standing.resets != resets {
+                    return Some(Verdict::Reset);
+                }
+                end(&standing)
+            };
+            timer.set(end.map(|(at, _)| at));
+            let mut changed = pin!(standing.changed());
+            let outcome = poll_fn(|context| {
+                if work.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Some(None));
+                }
+                if let Some((_, verdict)) = end
+                    && timer.poll_expired(context).is_ready()
+                {
+                    return Poll::Ready(Some(Some(verdict)));
+                }
+                changed.as_mut().poll(context).map(|_| None)
+            });
+            if let Some(verdict) = outcome.await {
+                return verdict;
             }
         }
     }
@@ -243,37 +315,50 @@ impl<H: Host> Inner<H> {
         loop {
             let caller = porter.call().await;
             let (inner, porter) = (self.clone(), porter.clone());
-            self.outer.spawn_detached(async move {
+            self.spawn(async move {
                 inner.answer(&porter, caller).await;
                 porter.forget(caller);
             });
         }
     }
 
+    /// The far side of one connection.
     async fn answer(&self, porter: &Porter, caller: SocketAddr) {
-        let target = *lock(&self.target);
-        let outside = match self.outer.connect(target).await {
-            Ok(outside) => outside,
-            Err(error) => {
-                let refused = error.kind() != ErrorKind::TimedOut;
-                porter.answer(caller, if refused { Verdict::Refused } else { Verdict::Ignored });
-                return;
-            }
+        let (mut outside, mut inside) = (None, None);
+        let verdict = {
+            let work = async {
+                let target = *lock(&self.target);
+                let outside = match self.outer.connect(target).await {
+                    Ok(connected) => outside.insert(connected),
+                    Err(error) => {
+                        let timed_out = error.kind() == ErrorKind::TimedOut;
+                        return porter.answer(caller, if timed_out { Answer::None } else { Answer::Refused });
+                    }
+                };
+                if let Some(arrived) = self.arrival(porter, caller).await {
+                    let [up, down] = &self.books.far;
+                    pump(inside.insert(arrived), outside, [up, down], || [None; 2]).await;
+                }
+            };
+            self.until_ended(work, |_| None).await
         };
-        let (sender, arriving) = oneshot::channel();
-        lock(&self.expected).insert(caller, sender);
-        porter.answer(caller, Verdict::Admitted);
-        let deadline = self.outer.now() + HANDSHAKE;
-        let arrived = timeout_at(&self.outer, deadline, arriving).await;
         lock(&self.expected).remove(&caller);
-        if let Ok(Ok(inside)) = arrived {
-            let [up, down] = &self.far_meters;
-            pump(inside, outside, up, down).await;
+        if verdict == Some(Verdict::Reset) {
+            outside.as_mut().map(Connection::abort);
+            inside.as_mut().map(Connection::abort);
         }
     }
 
+    /// Lets a call in, and waits until its connection arrives.
+    async fn arrival(&self, porter: &Porter, caller: SocketAddr) -> Option<FarConnection<H>> {
+        let (sender, arriving) = oneshot::channel();
+        lock(&self.expected).insert(caller, sender);
+        porter.answer(caller, Answer::Admitted);
+        timeout_at(&self.outer, self.outer.now() + HANDSHAKE, arriving).await.ok()?.ok()
+    }
+
     /// Gives each connection that arrives at the far host to whoever answered its call.
-    async fn take_in(self: Arc<Self>, mut listener: stack::StackListener<H, Gate<WireEnd<H>>>) {
+    async fn take_in(self: Arc<Self>, mut listener: FarListener<H>) {
         loop {
             match listener.accept().await {
                 Ok(mut inside) => {
@@ -289,6 +374,20 @@ impl<H: Host> Inner<H> {
     }
 }
 
+/// Runs `task` until it is done or the path is closed.
+async fn unless_closed(mut standing: watch::Receiver<Standing>, task: impl Future<Output = ()> + Send) {
+    let mut task = pin!(task);
+    let mut closed = pin!(standing.wait_for(|standing| standing.closed));
+    poll_fn(|context| {
+        // An error means that the path is gone altogether.
+        if closed.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        task.as_mut().poll(context)
+    })
+    .await;
+}
+
 /// A connection's place among those that there may be.
 struct Place<H: Host>(Arc<Inner<H>>);
 
@@ -296,6 +395,7 @@ impl<H: Host> Place<H> {
     fn take(inner: &Arc<Inner<H>>) -> Option<Self> {
         let limit = inner.limit;
         inner
+            .books
             .open
             .fetch_update(Relaxed, Relaxed, |open| (open < limit).then_some(open + 1))
             .ok()
@@ -305,7 +405,7 @@ impl<H: Host> Place<H> {
 
 impl<H: Host> Drop for Place<H> {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Relaxed);
+        self.0.books.open.fetch_sub(1, Relaxed);
     }
 }
 

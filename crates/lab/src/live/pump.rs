@@ -18,46 +18,53 @@ pub(super) struct Meter {
     pub(super) given: AtomicU64,
 }
 
-/// Carries bytes between `first` and `second` until both directions have ended. The end of one direction passes through
-/// and leaves the other open; a failure of one connection resets the other. `forth` and `back` count.
+/// Carries bytes between `first` and `second` until both directions have ended, or one has carried as many bytes as `limit`
+/// (forth, and back) allows. The end of one direction passes through and leaves the other open; a failure of one connection
+/// resets the other. `forth` and `back` count.
 pub(super) async fn pump<A: Connection, B: Connection>(
-    mut first: A,
-    mut second: B,
-    forth: &Meter,
-    back: &Meter,
+    first: &mut A,
+    second: &mut B,
+    [forth, back]: [&Meter; 2],
+    limits: impl Fn() -> [Option<u64>; 2],
 ) {
     let (mut there, mut here) = (Half::default(), Half::default());
     let failure = poll_fn(|context| {
-        let there = there.poll(context, &mut first, &mut second, forth);
-        if let Poll::Ready(Err(side)) = there {
-            return Poll::Ready(Some(side));
+        let [most_forth, most_back] = limits();
+        let there = there.poll(context, first, second, forth, most_forth);
+        if let Poll::Ready(Err(stop)) = there {
+            return Poll::Ready(Some(stop));
         }
-        match here.poll(context, &mut second, &mut first, back) {
-            Poll::Ready(Err(side)) => Poll::Ready(Some(side.other())),
+        match here.poll(context, second, first, back, most_back) {
+            Poll::Ready(Err(stop)) => Poll::Ready(Some(stop.seen_from_the_other_side())),
             Poll::Ready(Ok(())) if there.is_ready() => Poll::Ready(None),
             _ => Poll::Pending,
         }
     })
     .await;
     match failure {
-        None => {}
-        Some(Side::Source) => second.abort(),
-        Some(Side::Sink) => first.abort(),
+        None | Some(Stop::Limit) => {}
+        Some(Stop::Source) => second.abort(),
+        Some(Stop::Sink) => first.abort(),
     }
 }
 
-/// Which connection of a direction failed.
+/// Why a direction stops before its end.
 #[derive(Clone, Copy)]
-enum Side {
+enum Stop {
+    /// The connection failed that it comes from.
     Source,
+    /// The connection failed that it goes to.
     Sink,
+    /// It has carried all that it may.
+    Limit,
 }
 
-impl Side {
-    fn other(self) -> Self {
+impl Stop {
+    fn seen_from_the_other_side(self) -> Self {
         match self {
             Self::Source => Self::Sink,
             Self::Sink => Self::Source,
+            Self::Limit => Self::Limit,
         }
     }
 }
@@ -73,6 +80,7 @@ struct Half {
     ended: bool,
     /// The sink knows.
     told: bool,
+    given: u64,
 }
 
 impl Half {
@@ -82,15 +90,20 @@ impl Half {
         source: &mut A,
         sink: &mut B,
         meter: &Meter,
-    ) -> Poll<Result<(), Side>> {
+        limit: Option<u64>,
+    ) -> Poll<Result<(), Stop>> {
         while !self.told {
+            let room = limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.given));
+            if room == 0 {
+                return Poll::Ready(Err(Stop::Limit));
+            }
             if self.start < self.end {
-                ready!(self.poll_give(context, sink, meter)).map_err(|_| Side::Sink)?;
+                ready!(self.poll_give(context, sink, meter, room)).map_err(|_| Stop::Sink)?;
             } else if self.ended {
-                ready!(Pin::new(&mut *sink).poll_shutdown(context)).map_err(|_| Side::Sink)?;
+                ready!(Pin::new(&mut *sink).poll_shutdown(context)).map_err(|_| Stop::Sink)?;
                 self.told = true;
             } else {
-                ready!(self.poll_take(context, source, meter)).map_err(|_| Side::Source)?;
+                ready!(self.poll_take(context, source, meter)).map_err(|_| Stop::Source)?;
             }
         }
         Poll::Ready(Ok(()))
@@ -128,12 +141,15 @@ impl Half {
         context: &mut Context<'_>,
         sink: &mut B,
         meter: &Meter,
+        room: u64,
     ) -> Poll<io::Result<()>> {
         ready!(sink.poll_writable(context))?;
         let Some(buffer) = &self.buffer else { return Poll::Ready(Ok(())) };
-        match sink.try_write_vectored(&[IoSlice::new(&buffer[self.start..self.end])]) {
+        let most = usize::try_from(room).unwrap_or(usize::MAX).min(self.end - self.start);
+        match sink.try_write_vectored(&[IoSlice::new(&buffer[self.start..self.start + most])]) {
             Ok(written) => {
                 self.start += written;
+                self.given += written as u64;
                 meter.given.fetch_add(written as u64, Relaxed);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
