@@ -124,20 +124,18 @@ impl Connections {
         if self.get(id).is_none() {
             return;
         }
+        self.detach(id);
         let place = &mut self.places[id.place as usize];
-        if let Some(slot) = place.slot.take()
-            && self.flows.get(&slot.flow) == Some(&id.place)
-        {
-            self.flows.remove(&slot.flow);
-        }
-        let place = &mut self.places[id.place as usize];
+        place.slot = None;
         place.generation = place.generation.wrapping_add(1);
         self.free.push(id.place);
     }
 
     /// What comes over its flow is not for this connection any more.
     pub(super) fn detach(&mut self, id: ConnectionId) {
-        if let Some(flow) = self.get(id).map(|slot| slot.flow) {
+        if let Some(flow) = self.get(id).map(|slot| slot.flow)
+            && self.flows.get(&flow) == Some(&id.place)
+        {
             self.flows.remove(&flow);
         }
     }

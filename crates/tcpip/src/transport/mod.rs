@@ -398,13 +398,17 @@ impl Transport {
         }
     }
 
-    /// Forgets a connection that is over and that nobody holds.
+    /// Forgets a connection that is over and that nobody holds. Where its program still has it, its flow is free all the
+    /// same: what comes there is for nobody.
     fn forget_if_over(&mut self, id: ConnectionId) {
-        if let Some(slot) = self.connections.get_mut(id)
-            && slot.released
+        if let Some(slot) = self.connections.get(id)
             && slot.connection.is_finished()
         {
-            self.remove(id);
+            if slot.released {
+                self.remove(id);
+            } else {
+                self.connections.detach(id);
+            }
         }
     }
 

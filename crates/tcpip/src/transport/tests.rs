@@ -312,6 +312,24 @@ fn a_host_that_was_full_accepts_again() {
 }
 
 #[test]
+fn what_comes_for_a_connection_that_is_over_is_reset_even_while_its_program_has_it() {
+    let mut pair = Pair::new(Config::default(), 0);
+    let listener = pair.listen(3);
+    let here = pair.connect();
+    pair.run(Duration::from_millis(100));
+    let there = pair.hosts[1].accept(listener).unwrap();
+    pair.loss = 1000;
+    pair.on(1, |transport, now, _| transport.connection(there).unwrap().abort(now));
+    pair.loss = 0;
+    pair.on(0, |transport, now, _| {
+        transport.connection(here).unwrap().write(now, &[IoSlice::new(b"still there?")]).unwrap();
+    });
+    pair.run(Duration::from_millis(100));
+    assert_eq!(pair.hosts[0].connection(here).unwrap().end(), Some(tcp::End::Reset));
+    assert_eq!(pair.hosts[1].connection(there).unwrap().end(), Some(tcp::End::Aborted));
+}
+
+#[test]
 fn what_a_listener_leaves_behind_is_reset() {
     let mut pair = Pair::new(Config::default(), 0);
     let listener = pair.listen(3);

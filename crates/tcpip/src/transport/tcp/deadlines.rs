@@ -61,6 +61,10 @@ impl Connection {
             self.keepalives += 1;
             self.keepalive_due = true;
         }
+        let silent = now.since(self.heard) >= SILENCE;
+        if silent && self.phase.sending().is_some_and(|sending| sending.unanswered > RETRIES) {
+            return self.give_up();
+        }
         if let Some(Flow { sending, receiving }) = self.phase.flow_mut() {
             if matches!(receiving.ack, Ack::Delayed(at) if at <= now) {
                 receiving.acknowledge_now(trace::Why::Acknowledgment);
@@ -69,7 +73,6 @@ impl Connection {
                 sending.on_stall();
             }
         }
-        let silent = now.since(self.heard) >= SILENCE;
         let (retries, needs_silence) = match &self.phase {
             Phase::SynSent(_) => (SYN_RETRIES, false),
             Phase::SynReceived(_) => (SYN_ACK_RETRIES, false),

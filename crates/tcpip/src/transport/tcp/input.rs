@@ -207,6 +207,7 @@ impl Connection {
             return false;
         }
         (self.heard, self.keepalives, self.keepalive_due) = (now, 0, false);
+        sending.unanswered = 0;
         let changed = sending.update_window(segment);
         let bare = payload.is_empty() && !is_control(segment.flags) && !changed;
         let (before, waited) = (sending.is_finished(), sending.buffer.len());

@@ -42,6 +42,8 @@ pub(super) struct Sending {
     pub(super) finishing: bool,
     probe_tail: bool,
     pub(super) stall: Stall,
+    /// Questions about the window since the peer was heard last.
+    pub(super) unanswered: u32,
     /// When bytes were acknowledged last, or began to wait.
     pub(super) progress: Instant,
 }
@@ -91,6 +93,7 @@ impl Sending {
             finishing: false,
             probe_tail: false,
             stall: Stall::default(),
+            unanswered: 0,
             progress: now,
         }
     }
@@ -321,6 +324,7 @@ impl Sending {
     /// The time to ask has come.
     pub(super) fn on_stall(&mut self) {
         self.stall.due = true;
+        self.unanswered = self.unanswered.saturating_add(1);
         self.stall.deadline = None;
         self.stall.backoff = (self.stall.backoff + 1).min(16);
     }

@@ -111,6 +111,18 @@ fn a_closed_window_is_asked_about_ever_more_rarely_and_opens_by_steps() {
 }
 
 #[test]
+fn who_does_not_answer_about_a_closed_window_is_given_up() {
+    let mut pair = Pair::open(Settings { receive_buffer: 4096, ..Settings::default() });
+    pair.write(0, &[7; 20_000]);
+    pair.run(Duration::from_secs(10));
+    pair.link.loss = 1000;
+    pair.run(Duration::from_secs(600));
+    assert_eq!(pair.end(0).end(), None);
+    pair.run(Duration::from_secs(600));
+    assert_eq!((pair.end(0).end(), pair.end(0).poll_timeout()), (Some(End::TimedOut), None));
+}
+
+#[test]
 fn a_closed_window_does_not_hold_a_connection_that_was_let_go() {
     // Sockstress.
     let mut pair = Pair::open(Settings { receive_buffer: 4096, ..Settings::default() });
