@@ -17,6 +17,8 @@ pub struct Config {
     pub backlog: u32,
     /// Resets sent in a second to segments for nobody.
     pub resets_per_second: u32,
+    /// SYNs answered with cookies in a second: each answer may go to somebody who did not ask.
+    pub cookies_per_second: u32,
     /// Listeners, and datagram sockets, there may be of each.
     pub sockets: usize,
     /// Bytes that may wait in one datagram socket.
@@ -34,6 +36,7 @@ impl Default for Config {
             time_waits: 65_536,
             backlog: 4096,
             resets_per_second: 1000,
+            cookies_per_second: 20_000,
             sockets: 4096,
             datagram_bytes: 256 * 1024,
             memory: 256 << 20,
@@ -130,7 +133,8 @@ pub struct Counters {
     pub accepted: u64,
     /// Connections that there was no room for.
     pub refused: u64,
-    /// SYNs, and acknowledgments of cookies, that were dropped because a listener's backlog was full.
+    /// SYNs, and acknowledgments of cookies, that were dropped because a listener's backlog was full, or because too many
+    /// were answered with cookies.
     pub backlog_full: u64,
     /// SYNs that were answered with a cookie.
     pub cookies_out: u64,

@@ -196,7 +196,7 @@ impl Transport {
     ) -> Verdict {
         let full = self.connections.len() >= self.config.connections;
         let listener = self.listeners.get_mut(id).filter(|listener| !full && listener.takes_cookies());
-        let settings = listener.map(|listener| listener.settings);
+        let settings = listener.map(|listener| listener.settings).filter(|_| self.cookie_answers.take(now));
         let cookie = settings.and_then(|_| self.cookies.generate(now, &flow, syn.sequence, &syn.options));
         let (Some(settings), Some(cookie)) = (settings, cookie) else {
             self.counters.backlog_full += 1;

@@ -64,6 +64,7 @@ pub struct Transport {
     starved: BTreeSet<(usize, ConnectionId)>,
     events: VecDeque<Event>,
     resets: output::Allowance,
+    cookie_answers: output::Allowance,
     counters: Counters,
     tracer: Tracer,
 }
@@ -76,7 +77,7 @@ impl Transport {
             time_waits: TimeWaits::new(config.time_waits, &mut random),
             listeners: Listeners::default(),
             sockets: Sockets::default(),
-            ports: Ports::default(),
+            ports: Ports::new(&mut random),
             secrets: Secrets::new(&mut random),
             timers: Timers::new(),
             dirty: VecDeque::new(),
@@ -84,6 +85,7 @@ impl Transport {
             starved: BTreeSet::new(),
             events: VecDeque::new(),
             resets: output::Allowance::new(config.resets_per_second),
+            cookie_answers: output::Allowance::new(config.cookies_per_second),
             counters: Counters::default(),
             config,
             tracer,
@@ -108,9 +110,8 @@ impl Transport {
             return Err(SocketError::TooMany);
         }
         let local = if local.port() == 0 {
-            let offset = self.secrets.port_offset(local, local);
             let free = |port| self.listeners.is_free(with_port(local, port));
-            with_port(local, self.ports.choose(offset, free).ok_or(SocketError::NoPort)?)
+            with_port(local, self.ports.draw(free).ok_or(SocketError::NoPort)?)
         } else {
             local
         };
@@ -156,13 +157,13 @@ impl Transport {
         let path = below.path(now, remote.ip(), source)?;
         let local = SocketAddr::new(path.source, local.map_or(0, |local| local.port()));
         let local = if local.port() == 0 {
-            let offset = self.secrets.port_offset(local, remote);
+            let hash = self.secrets.port_hash(local, remote);
             let (connections, time_waits) = (&self.connections, &self.time_waits);
             let free = |port| {
                 let flow = Flow { local: with_port(local, port), remote };
                 connections.find(&flow).is_none() && !time_waits.contains(&flow)
             };
-            with_port(local, self.ports.choose(offset, free).ok_or(SocketError::NoPort)?)
+            with_port(local, self.ports.choose(hash, free).ok_or(SocketError::NoPort)?)
         } else {
             local
         };

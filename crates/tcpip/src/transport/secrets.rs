@@ -38,8 +38,8 @@ impl Secrets {
         self.timestamp.hash(flow) as u32
     }
 
-    /// Where among the ports the search for a free one begins (RFC 6056 section 3.3.3).
-    pub(super) fn port_offset(&self, local: SocketAddr, remote: SocketAddr) -> u64 {
+    /// From which the local port of a flow is chosen: both hashes of RFC 6056 section 3.3.4.
+    pub(super) fn port_hash(&self, local: SocketAddr, remote: SocketAddr) -> u64 {
         self.port.hash(&(local.ip(), remote))
     }
 }

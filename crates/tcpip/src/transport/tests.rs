@@ -415,6 +415,20 @@ fn a_syn_flood_leaves_old_and_new_connections_working() {
 }
 
 #[test]
+fn cookies_are_given_only_so_often() {
+    let mut pair = Pair::new(Config { cookies_per_second: 5, ..Config::default() }, 0);
+    pair.listen(1);
+    for _ in 0..2 {
+        for at in 0..=99 {
+            let source = [192, 0, 2, at];
+            pair.deliver_from(source, 1, &segment(Flags::SYN, 1, source), Protocol::TCP);
+        }
+        pair.now += Duration::from_secs(1);
+    }
+    assert_eq!((pair.hosts[1].counters().cookies_out, pair.hosts[1].counters().backlog_full), (10, 188));
+}
+
+#[test]
 fn without_a_flood_an_acknowledgment_of_nothing_is_reset() {
     let mut pair = Pair::new(Config::default(), 0);
     pair.listen(1);

@@ -57,9 +57,8 @@ impl Transport {
             return Err(SocketError::TooMany);
         }
         let local = if local.port() == 0 {
-            let offset = self.secrets.port_offset(local, local);
             let free = |port| !self.sockets.addresses.contains_key(&with_port(local, port));
-            with_port(local, self.ports.choose(offset, free).ok_or(SocketError::NoPort)?)
+            with_port(local, self.ports.draw(free).ok_or(SocketError::NoPort)?)
         } else {
             local
         };
