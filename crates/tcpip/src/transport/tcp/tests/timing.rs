@@ -268,18 +268,6 @@ fn a_smaller_path_cuts_again_what_was_cut() {
     assert!(sent(&pair, 0).iter().all(|(len, _)| *len <= 600 - 52));
 }
 
-/// Who filled the buffer to the last byte was refused nothing, and waits all the same.
-#[test]
-fn writers_who_filled_the_buffer_exactly_are_told_too() {
-    let mut pair = Pair::open(Settings { send_buffer: 5000, ..Settings::default() });
-    pair.end(0).take_changes();
-    let now = pair.now;
-    assert_eq!(pair.end(0).write(now, &[IoSlice::new(&[0; 5000])]), Ok(5000));
-    assert!(!pair.end(0).is_writable());
-    pair.run(MILLIS(200));
-    assert!(pair.end(0).take_changes().writable);
-}
-
 #[test]
 fn writers_are_told_when_there_is_room_again() {
     let mut pair = Pair::open(Settings { send_buffer: 5000, ..Settings::default() });
