@@ -9,9 +9,9 @@ export class Line {
   #sockets = new Set();
   #mute = false;
 
-  static async to(port) {
+  static async to(server) {
     const line = new Line();
-    line.#target = port;
+    line.#target = server;
     line.port = await freePort();
     await line.restore();
     return line;
@@ -44,7 +44,7 @@ export class Line {
   }
 
   #connect(near) {
-    const far = net.connect(this.#target, "127.0.0.1");
+    const far = net.connect(this.#target.port, this.#target.host);
     for (const [from, to] of [
       [near, far],
       [far, near],

@@ -11,24 +11,33 @@ import { fileURLToPath } from "node:url";
 
 const STARTS_WITHIN = 10_000; // milliseconds
 
+/** Whether the server is on Fourwire's own TCP/IP, and so a host of its own: the environment says it. */
+export const OWN = process.env.FOURWIRE_ADDRESS !== undefined;
+
+const HOST = OWN ? process.env.FOURWIRE_ADDRESS.split("/")[0] : "127.0.0.1";
+
+/** The server's origin when it is a host of its own. */
+export const OWN_ORIGIN = `http://${HOST}`;
+
 export class Server {
   #child = null;
   #said = "";
 
   static async start() {
     const server = new Server();
-    server.port = await freePort();
+    server.host = HOST;
+    server.port = OWN ? 80 : await freePort();
     server.data = await mkdtemp(join(tmpdir(), "fourwire-browser-"));
     await server.start();
     return server;
   }
 
   get address() {
-    return `http://127.0.0.1:${this.port}/`;
+    return `http://${this.host}:${this.port}/`;
   }
 
   async start() {
-    const child = spawn(program(), ["serve", "--listen", `127.0.0.1:${this.port}`, "--data", this.data], {
+    const child = spawn(program(), ["serve", "--listen", `${this.host}:${this.port}`, "--data", this.data], {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#child = child;

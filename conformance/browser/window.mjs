@@ -1,8 +1,11 @@
 // One window on the page, in the words of somebody who uses it.
 
 import { setTimeout as sleep } from "node:timers/promises";
+import { OWN } from "./server.mjs";
 
-const PATIENCE = 20_000; // milliseconds for anything to happen
+// Milliseconds for anything to happen. A host of its own that is killed says no goodbye: it is missed only when a ping
+// (every 25 s) does not come.
+const PATIENCE = OWN ? 60_000 : 20_000;
 const OF_A_CUT = /WebSocket connection to|net::ERR_(?:CONNECTION|INTERNET|NETWORK|SOCKET|EMPTY)/u;
 
 export class Window {

@@ -26,7 +26,7 @@ export class World {
   }
 
   async line() {
-    const line = await Line.to(this.server.port);
+    const line = await Line.to(this.server);
     this.#lines.push(line);
     return line;
   }
