@@ -223,6 +223,14 @@ impl Rate {
         self.0
     }
 
+    /// How long `bits` take after others, in whole nanoseconds. What is less than one is carried over to the next, so that a
+    /// row of them takes its time exactly.
+    pub(crate) fn time_after(self, bits: u64, carried: &mut u64) -> Duration {
+        let total = u128::from(bits) * 1_000_000_000 + u128::from(*carried);
+        *carried = (total % u128::from(self.0)) as u64;
+        Duration::from_nanos(u64::try_from(total / u128::from(self.0)).unwrap_or(u64::MAX))
+    }
+
     /// How long `bits` take, rounded up to a nanosecond.
     pub fn time_for(self, bits: u64) -> Duration {
         let nanos = (u128::from(bits) * 1_000_000_000).div_ceil(u128::from(self.0));

@@ -72,6 +72,46 @@ fn a_rate_spaces_frames_out_and_its_queue_is_bounded() {
 }
 
 #[test]
+fn a_second_carries_a_rate_exactly_to_one_frame() {
+    for (rate, length) in [(Rate::mbit(20), 1_514_u32), (Rate::kbit(9), 60), (Rate::mbit(937), 333)] {
+        let mut direction = direction(Impairments { rate: Some(rate), ..Impairments::default() });
+        let mut now = Instant::ORIGIN;
+        let mut bits = 0;
+        while now < micros(1_000_000) {
+            // A sender that always has the next one ready.
+            while direction.queue().0 < 2 {
+                direction.offer(now, frame(length as usize, 0));
+            }
+            now = direction.poll_timeout().unwrap();
+            while direction.poll_arrival(now).is_some() {
+                bits += u64::from(length) * 8;
+            }
+        }
+        assert!(bits.abs_diff(rate.bits()) <= u64::from(length) * 8, "{bits} bits at {rate}");
+    }
+}
+
+#[test]
+fn a_double_follows_its_frame() {
+    let mut direction = direction(Impairments { duplication: Chance::percent(30), ..Impairments::default() });
+    (0..10_000).for_each(|number| direction.offer(micros(u64::from(number)), frame(60, number)));
+    let arrived: Vec<u32> = arrivals(&mut direction).into_iter().map(|(_, number)| number).collect();
+    assert!(arrived.is_sorted());
+    let doubles = arrived.windows(2).filter(|pair| pair[0] == pair[1]).count();
+    assert_eq!(doubles, arrived.len() - 10_000);
+    // Within four standard deviations: sqrt(10,000 * 0.3 * 0.7) = 46.
+    assert!(doubles.abs_diff(3_000) < 184, "{doubles}");
+    assert_eq!(direction.counters().duplicated, doubles as u64);
+}
+
+#[test]
+fn damage_without_a_checksum_is_loss() {
+    let mut direction = direction(Impairments { corruption: Chance::ALWAYS, ..Impairments::default() });
+    direction.offer(micros(0), frame(60, 1));
+    assert_eq!(direction.poll_lost(), Some((frame(60, 1), Lost::Damaged)));
+}
+
+#[test]
 fn a_queue_without_room_lets_through_what_finds_the_wire_free() {
     let queue = Discipline::DropTail(Limit::Packets(0));
     let mut direction = direction(Impairments { rate: Some(Rate::mbit(1)), queue, ..Impairments::default() });

@@ -25,6 +25,8 @@ pub struct Direction {
     flow_key: [u8; 16],
     /// Until when the frames before keep the sender.
     busy: Instant,
+    /// What they take on top of that, less than a nanosecond, as `Rate::time_after` counts it.
+    carried: u64,
     /// The first frame in the queue was not there before.
     ready: Instant,
     path: Path,
@@ -60,6 +62,7 @@ impl Direction {
             queue: Queue::new(impairments.queue, framing, flow_key),
             flow_key,
             busy: Instant::ORIGIN,
+            carried: 0,
             ready: Instant::ORIGIN,
             path: Path::new(framing, &mut stream),
             books: Books::default(),
@@ -82,6 +85,9 @@ impl Direction {
             for waiting in std::mem::replace(&mut self.queue, new).into_waiting() {
                 self.queue.push(waiting, &mut self.books);
             }
+        }
+        if impairments.rate != self.impairments.rate {
+            self.carried = 0;
         }
         self.impairments = impairments;
         self.handle_timeout(now);
@@ -176,7 +182,12 @@ impl Direction {
 
     /// A frame sets out at `start`.
     fn send(&mut self, start: Instant, frame: Bytes) {
-        self.busy = start + self.time_for(frame.len());
+        if start > self.busy {
+            self.carried = 0;
+        }
+        let bits = frame.len() as u64 * 8;
+        let takes = self.impairments.rate.map(|rate| rate.time_after(bits, &mut self.carried));
+        self.busy = takes.map_or(start, |takes| start + takes);
         self.launch(self.busy, frame);
     }
 }
