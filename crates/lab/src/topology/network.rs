@@ -14,7 +14,7 @@ use trace::Tracer;
 use super::plan::Layout;
 use super::{Change, LinkKind, NodeKind, Topology, TopologyError};
 use crate::lab::{Lab, Machine};
-use crate::link::{Impairments, Link, LinkEnd, Way};
+use crate::link::{Counters, Duplex, Impairments, Link, LinkEnd, Way};
 use crate::machine::LabHost;
 use crate::state::{Happening, Shared, lock};
 
@@ -55,9 +55,12 @@ struct CableState {
     impairments: [Impairments; 2],
     is_cut: [bool; 2],
     black_hole: Option<u16>,
+    duplex: Duplex,
 }
 
 const WAYS: [Way; 2] = [Way::Out, Way::In];
+const OUT: usize = 0;
+const IN: usize = 1;
 
 /// The networks of machines by pipes and by packets are apart: there, a node has an address that says nothing (RFC 6666).
 fn pipe_address(number: usize) -> IpAddr {
@@ -91,7 +94,21 @@ impl Network {
         Ok(self.0.nodes[self.0.topology.node_number(node)?].machine.clone())
     }
 
-    /// A link, to look at its counters. To change it use [`apply`](Self::apply), for a node that restarts is plugged in
+    /// What became of the frames that a node sent on a link. On a segment that is as far as the switch.
+    ///
+    /// # Errors
+    ///
+    /// [`TopologyError::Unknown`], [`TopologyError::NotOnLink`].
+    pub fn sent(&self, link: &str, node: &str) -> Result<Counters, TopologyError> {
+        let (number, sender) = (self.0.topology.link_number(link)?, self.0.topology.node_number(node)?);
+        if !self.0.layout.places[sender].contains(&number) {
+            return Err(TopologyError::NotOnLink { node: node.to_owned(), link: link.to_owned() });
+        }
+        let (cable, way) = self.0.outward(number, sender);
+        Ok(self.0.links[number].counters(&self.0.nodes[cable].machine, WAYS[way]))
+    }
+
+    /// A link as it is under the plan. To change it use [`apply`](Self::apply), for a node that restarts is plugged in
     /// anew.
     ///
     /// # Errors
@@ -195,17 +212,17 @@ impl Network {
         let note = crate::transcript::Event::Note(change.to_string());
         self.0.shared.with(|state| state.recorder.record(state.now, "".into(), note));
         match change {
-            Change::Cut { link } => self.each_cable(link, None, |cable| cable.is_cut = [true; 2]),
-            Change::Heal { link } => self.each_cable(link, None, |cable| cable.is_cut = [false; 2]),
+            Change::Cut { link } => self.each_cable(link, |cable| cable.is_cut = [true; 2]),
+            Change::Heal { link } => self.each_cable(link, |cable| cable.is_cut = [false; 2]),
             Change::CutOneWay { link, from } => {
-                self.each_cable(link, Some(from), |cable| cable.is_cut[0] = true)
+                self.sending(link, from, |cable, way| cable.is_cut[way] = true)
             }
             Change::HealOneWay { link, from } => {
-                self.each_cable(link, Some(from), |cable| cable.is_cut[0] = false)
+                self.sending(link, from, |cable, way| cable.is_cut[way] = false)
             }
             Change::Silence { link, flows } => self.link(link).map(|link| link.silence(Some(flows.clone()))),
             Change::Speak { link } => self.link(link).map(|link| link.silence(None)),
-            Change::BlackHole { link, mtu } => self.each_cable(link, None, |cable| cable.black_hole = *mtu),
+            Change::BlackHole { link, mtu } => self.each_cable(link, |cable| cable.black_hole = *mtu),
             Change::Impair { link, from, impairments } => self.impair(link, from.as_deref(), impairments),
             Change::Crash { node } => self.crash(node),
             Change::Restart { node } => self.restart(node),
@@ -249,32 +266,51 @@ impl Network {
         }
     }
 
-    /// Changes what holds of a link's cables, of all or of one node's.
-    fn each_cable(
-        &self,
-        link: &str,
-        node: Option<&str>,
-        change: impl Fn(&mut CableState),
-    ) -> Result<(), TopologyError> {
+    /// Changes what holds of all cables of a link.
+    fn each_cable(&self, link: &str, change: impl Fn(&mut CableState)) -> Result<(), TopologyError> {
         let number = self.0.topology.link_number(link)?;
-        let only = node.map(|node| self.0.topology.node_number(node)).transpose()?;
-        for node in (0..self.0.nodes.len()).filter(|node| only.is_none_or(|only| only == *node)) {
-            let Some(place) = self.0.layout.places[node].iter().position(|&on| on == number) else {
-                continue;
-            };
-            let mut running = lock(&self.0.nodes[node].state);
-            change(&mut running.cables[place]);
-            self.0.lay(node, place, &running.cables[place]);
+        for node in 0..self.0.nodes.len() {
+            self.cable(number, node, &change);
         }
         Ok(())
     }
 
+    /// Changes what holds of the way by which a node sends on a link.
+    fn sending(
+        &self,
+        link: &str,
+        node: &str,
+        change: impl Fn(&mut CableState, usize),
+    ) -> Result<(), TopologyError> {
+        let (link, node) = (self.0.topology.link_number(link)?, self.0.topology.node_number(node)?);
+        let (node, way) = self.0.outward(link, node);
+        self.cable(link, node, &|cable: &mut CableState| change(cable, way));
+        Ok(())
+    }
+
+    fn cable(&self, link: usize, node: usize, change: &impl Fn(&mut CableState)) {
+        if let Some(place) = self.0.layout.places[node].iter().position(|&on| on == link) {
+            let mut running = lock(&self.0.nodes[node].state);
+            change(&mut running.cables[place]);
+            self.0.lay(node, place, &running.cables[place]);
+        }
+    }
+
     fn impair(&self, link: &str, from: Option<&str>, impairments: &Impairments) -> Result<(), TopologyError> {
-        let way = match (from, self.0.topology.links[self.0.topology.link_number(link)?].kind) {
-            (None, LinkKind::Ethernet) => 1,
-            _ => 0,
-        };
-        self.each_cable(link, from, |cable| cable.impairments[way] = impairments.clone())
+        if let Some(from) = from {
+            return self.sending(link, from, |cable, way| cable.impairments[way] = impairments.clone());
+        }
+        let number = self.0.topology.link_number(link)?;
+        match self.0.topology.links[number].kind {
+            LinkKind::Ethernet => {
+                return self.each_cable(link, |cable| cable.impairments[IN] = impairments.clone());
+            }
+            LinkKind::PointToPoint => {
+                let both = |cable: &mut CableState| cable.impairments.fill(impairments.clone());
+                self.cable(number, self.0.first_end(number), &both);
+            }
+        }
+        Ok(())
     }
 
     fn crash(&self, node: &str) -> Result<(), TopologyError> {
@@ -316,7 +352,7 @@ impl Network {
         let links = topology.links.iter().map(|link| lab.link(&link.name, link.mtu)).collect();
         let nodes = topology.nodes.iter().enumerate().map(|(number, plan)| {
             let machine = lab.machine(&plan.name, pipe_address(number), 1);
-            let cables = layout.places[number].iter().map(|&link| cable(&topology, link, &plan.name));
+            let cables = layout.places[number].iter().map(|&link| cable(&topology, &layout, link, number));
             Node { machine, state: Mutex::new(Running { cables: cables.collect(), ..Running::default() }) }
         });
         let nodes = nodes.collect();
@@ -328,32 +364,53 @@ impl Network {
     }
 }
 
-/// What holds of a node's cable at first.
-fn cable(topology: &Topology, link: usize, node: &str) -> CableState {
+/// What holds of a node's cable at first. Of a point-to-point link the first end's cable is all there is, and the other's a
+/// plug without length: so the two directions are one cable's.
+fn cable(topology: &Topology, layout: &Layout, link: usize, node: usize) -> CableState {
     let plan = &topology.links[link];
-    let calm = Impairments::default;
-    let (mut out, mut back) = match plan.kind {
-        LinkKind::Ethernet => (calm(), plan.impairments.clone()),
-        LinkKind::PointToPoint => (plan.impairments.clone(), calm()),
+    let chosen = |list: &[(String, Impairments)], node: usize| {
+        let mut named = list.iter().rev().filter(|(name, _)| *name == topology.nodes[node].name);
+        named.next().map(|(_, impairments)| impairments.clone())
     };
-    if let Some((_, sending)) = plan.sending.iter().rev().find(|(name, _)| name == node) {
-        out = sending.clone();
-    }
-    let is_other = |name: &str| match plan.kind {
-        LinkKind::Ethernet => name == node,
-        LinkKind::PointToPoint => name != node,
-    };
-    if let Some((_, receiving)) = plan.receiving.iter().rev().find(|(name, _)| is_other(name)) {
-        match plan.kind {
-            LinkKind::Ethernet => back = receiving.clone(),
+    let (sends, receives) = (chosen(&plan.sending, node), chosen(&plan.receiving, node));
+    let all = || plan.impairments.clone();
+    let impairments = match plan.kind {
+        LinkKind::Ethernet => [sends.unwrap_or_default(), receives.unwrap_or_else(all)],
+        LinkKind::PointToPoint => {
+            let ends = ends(layout, link);
+            if ends[0] != node {
+                return CableState::default();
+            }
             // What the one receives is what the other sends.
-            LinkKind::PointToPoint => out = receiving.clone(),
+            let out = sends.or_else(|| chosen(&plan.receiving, ends[1]));
+            let back = receives.or_else(|| chosen(&plan.sending, ends[1]));
+            [out.unwrap_or_else(all), back.unwrap_or_else(all)]
         }
-    }
-    CableState { impairments: [out, back], ..CableState::default() }
+    };
+    CableState { impairments, duplex: plan.duplex, ..CableState::default() }
+}
+
+/// The nodes on a link, in order.
+fn ends(layout: &Layout, link: usize) -> Vec<usize> {
+    (0..layout.places.len()).filter(|&node| layout.places[node].contains(&link)).collect()
 }
 
 impl Inner {
+    /// By whose cable, and which way along it, a node sends on a link.
+    fn outward(&self, link: usize, node: usize) -> (usize, usize) {
+        match self.topology.links[link].kind {
+            LinkKind::Ethernet => (node, OUT),
+            LinkKind::PointToPoint => {
+                let first = self.first_end(link);
+                (first, if node == first { OUT } else { IN })
+            }
+        }
+    }
+
+    fn first_end(&self, link: usize) -> usize {
+        ends(&self.layout, link)[0]
+    }
+
     /// Starts a node: its stack, its interfaces, its programs.
     fn boot(&self, number: usize, running: &mut Running) -> Result<(), TopologyError> {
         let plan = &self.topology.nodes[number];
@@ -401,6 +458,7 @@ impl Inner {
     fn lay(&self, node: usize, place: usize, cable: &CableState) {
         let link = &self.links[self.layout.places[node][place]];
         let machine = &self.nodes[node].machine;
+        link.set_duplex(machine, cable.duplex);
         for (way, (impairments, is_cut)) in WAYS.into_iter().zip(cable.impairments.iter().zip(cable.is_cut)) {
             let mtu = [impairments.mtu, cable.black_hole].into_iter().flatten().min();
             link.impair(machine, way, Impairments { mtu, ..impairments.clone() });

@@ -10,7 +10,7 @@ use tcpip::internet::nat::Filtering;
 use super::network::Network;
 use super::{TopologyError, addresses, routes};
 use crate::lab::Lab;
-use crate::link::Impairments;
+use crate::link::{Duplex, Impairments};
 
 /// The plan of a network: links and the nodes on them, each with a name, in the order in which they are given. The order
 /// decides which addresses they get, and nothing else.
@@ -100,6 +100,8 @@ pub struct LinkPlan {
     pub mtu: u16,
     /// What it costs to go by this link, for the shortest paths.
     pub cost: u32,
+    /// Who may speak when: on a point-to-point link its two ends, on a segment each node and the switch.
+    pub duplex: Duplex,
     /// What happens to each frame: see [`Topology`](Topology#where-impairments-act).
     pub impairments: Impairments,
     /// What happens to frames that one node sends, in place of that.
@@ -126,6 +128,7 @@ impl LinkPlan {
             networks: Vec::new(),
             mtu: 1_500,
             cost: 1,
+            duplex: Duplex::default(),
             impairments: Impairments::default(),
             sending: Vec::new(),
             receiving: Vec::new(),
@@ -147,6 +150,12 @@ impl LinkPlan {
     /// What it costs to go by this link: 1 where nothing is said.
     pub fn cost(mut self, cost: u32) -> Self {
         self.cost = cost;
+        self
+    }
+
+    /// Who may speak when.
+    pub fn duplex(mut self, duplex: Duplex) -> Self {
+        self.duplex = duplex;
         self
     }
 
