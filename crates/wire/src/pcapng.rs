@@ -9,6 +9,8 @@ mod reader;
 
 pub use reader::{Block, Reader};
 
+use core::net::IpAddr;
+
 use crate::bytes::put;
 use block::{END_OF_OPTIONS, Writer, option_len, padded};
 
@@ -30,6 +32,8 @@ pub struct Interface<'a> {
     pub resolution: Resolution,
     /// The interface's name; empty: not said.
     pub name: &'a str,
+    /// What is to be said of it; empty: nothing.
+    pub description: &'a str,
 }
 
 /// A packet (enhanced packet block).
@@ -45,8 +49,17 @@ pub struct Packet<'a> {
     pub data: &'a [u8],
     /// Which way it went.
     pub direction: Option<Direction>,
+    /// Which packet it is: the same number wherever the same packet was captured, before and behind a router too.
+    pub id: Option<u64>,
     /// What is to be said of it; empty: nothing.
     pub comment: &'a str,
+}
+
+/// The names of addresses (name resolution block).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Names<'a> {
+    /// An address, and what it is called; no name is longer than 65,000 bytes.
+    pub entries: &'a [(IpAddr, &'a str)],
 }
 
 /// Which way a packet went at its interface.
@@ -99,14 +112,19 @@ impl Resolution {
 const SECTION: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;
 const SIMPLE_PACKET: u32 = 3;
+const NAMES: u32 = 4;
 const PACKET: u32 = 6;
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 
 const COMMENT: u16 = 1;
 const SECTION_APPLICATION: u16 = 4;
 const INTERFACE_NAME: u16 = 2;
+const INTERFACE_DESCRIPTION: u16 = 3;
 const INTERFACE_RESOLUTION: u16 = 9;
 const PACKET_FLAGS: u16 = 2;
+const PACKET_ID: u16 = 5;
+const NAME_OF_V4: u16 = 1;
+const NAME_OF_V6: u16 = 2;
 
 /// Type and length in front, length again behind.
 const FRAME: usize = 12;
@@ -143,7 +161,8 @@ impl Section<'_> {
 impl Interface<'_> {
     /// Length in bytes.
     pub fn len(&self) -> usize {
-        FRAME + 8 + option_len(self.name.len()) + option_len(1) + END_OF_OPTIONS
+        let texts = option_len(self.name.len()) + option_len(self.description.len());
+        FRAME + 8 + texts + option_len(1) + END_OF_OPTIONS
     }
 
     /// Never: a block has at least twelve bytes.
@@ -155,13 +174,14 @@ impl Interface<'_> {
     ///
     /// # Panics
     ///
-    /// When `bytes` is shorter, or the name longer than 65,535 bytes.
+    /// When `bytes` is shorter, or the name or description longer than 65,535 bytes.
     pub fn emit(&self, bytes: &mut [u8]) {
-        let Self { link_type, snap_len, resolution, name } = self;
+        let Self { link_type, snap_len, resolution, name, description } = self;
         let mut block = Writer::new(&mut bytes[..self.len()], INTERFACE);
         block.write(&u32::from(link_type.0).to_le_bytes());
         block.write(&snap_len.to_le_bytes());
         block.option(INTERFACE_NAME, name.as_bytes());
+        block.option(INTERFACE_DESCRIPTION, description.as_bytes());
         block.option(INTERFACE_RESOLUTION, &[resolution.0]);
         block.finish();
     }
@@ -171,7 +191,8 @@ impl Packet<'_> {
     /// Length in bytes.
     pub fn len(&self) -> usize {
         let flags = if self.direction.is_some() { option_len(4) } else { 0 };
-        let options = match flags + option_len(self.comment.len()) {
+        let id = if self.id.is_some() { option_len(8) } else { 0 };
+        let options = match flags + id + option_len(self.comment.len()) {
             0 => 0,
             len => len + END_OF_OPTIONS,
         };
@@ -189,7 +210,7 @@ impl Packet<'_> {
     ///
     /// When `bytes` is shorter, the comment longer than 65,535 bytes, or the block longer than 2^32.
     pub fn emit(&self, bytes: &mut [u8]) {
-        let Self { interface, timestamp, original_len, data, direction, comment } = self;
+        let Self { interface, timestamp, original_len, data, direction, id, comment } = self;
         let mut block = Writer::new(&mut bytes[..self.len()], PACKET);
         block.write(&interface.to_le_bytes());
         block.write(&((timestamp >> 32) as u32).to_le_bytes());
@@ -203,8 +224,53 @@ impl Packet<'_> {
             Some(Direction::Inbound) => block.option(PACKET_FLAGS, &[1, 0, 0, 0]),
             Some(Direction::Outbound) => block.option(PACKET_FLAGS, &[2, 0, 0, 0]),
         }
+        if let Some(id) = id {
+            block.option(PACKET_ID, &id.to_le_bytes());
+        }
         block.finish();
     }
+}
+
+impl Names<'_> {
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        let record = |(address, name): &(IpAddr, &str)| option_len(octets(address) + name.len() + 1);
+        // A record ends the records, as an option ends the options.
+        FRAME + self.entries.iter().map(record).sum::<usize>() + END_OF_OPTIONS
+    }
+
+    /// Never: a block has at least twelve bytes.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Writes the block to the first [`len`](Self::len) bytes of `bytes`.
+    ///
+    /// # Panics
+    ///
+    /// When `bytes` is shorter, a name longer than 65,000 bytes, or the block longer than 2^32.
+    pub fn emit(&self, bytes: &mut [u8]) {
+        let mut block = Writer::new(&mut bytes[..self.len()], NAMES);
+        for (address, name) in self.entries {
+            let mut octets = [0; 16];
+            let (code, octets) = match address {
+                IpAddr::V4(v4) => {
+                    octets[..4].copy_from_slice(&v4.octets());
+                    (NAME_OF_V4, &octets[..4])
+                }
+                IpAddr::V6(v6) => {
+                    octets = v6.octets();
+                    (NAME_OF_V6, &octets[..])
+                }
+            };
+            block.record(code, &[octets, name.as_bytes(), &[0]]);
+        }
+        block.finish();
+    }
+}
+
+fn octets(address: &IpAddr) -> usize {
+    if address.is_ipv4() { 4 } else { 16 }
 }
 
 #[cfg(test)]
@@ -229,7 +295,13 @@ mod tests {
     }
 
     fn interface(name: &str) -> Interface<'_> {
-        Interface { link_type: LinkType::ETHERNET, snap_len: 0, resolution: Resolution::NANOSECONDS, name }
+        Interface {
+            link_type: LinkType::ETHERNET,
+            snap_len: 0,
+            resolution: Resolution::NANOSECONDS,
+            name,
+            description: "",
+        }
     }
 
     #[test]
@@ -240,6 +312,7 @@ mod tests {
             original_len: 9,
             data: &[7; 5],
             direction: Some(Direction::Outbound),
+            id: None,
             comment: "hi",
         };
         let mut bytes = vec![0; packet.len()];
@@ -248,6 +321,20 @@ mod tests {
             vec![6, 0, 0, 0, 60, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 5, 0, 0, 0, 9, 0];
         expected.extend([0, 0, 7, 7, 7, 7, 7, 0, 0, 0, 1, 0, 2, 0, b'h', b'i', 0, 0, 2, 0, 4, 0, 2, 0, 0, 0]);
         expected.extend([0, 0, 0, 0, 60, 0, 0, 0]);
+        assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn names_are_records_of_an_address_and_a_text() {
+        let entries =
+            [(IpAddr::from([10, 0, 0, 1]), "ann"), (IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 1]), "bob")];
+        let names = Names { entries: &entries };
+        let mut bytes = vec![0xaa; names.len()];
+        names.emit(&mut bytes);
+        let mut expected =
+            vec![4, 0, 0, 0, 52, 0, 0, 0, 1, 0, 8, 0, 10, 0, 0, 1, b'a', b'n', b'n', 0, 2, 0, 20, 0];
+        expected.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, b'b', b'o', b'b', 0]);
+        expected.extend([0, 0, 0, 0, 52, 0, 0, 0]);
         assert_eq!(bytes, expected);
     }
 
@@ -266,6 +353,7 @@ mod tests {
             snap_len: 256,
             resolution: Resolution::MICROSECONDS,
             name: "",
+            description: "",
         };
         let packet = Packet {
             interface: 0,
@@ -273,6 +361,7 @@ mod tests {
             original_len: 4,
             data: &[5],
             direction: None,
+            id: None,
             comment: "",
         };
         let expected = [
@@ -314,21 +403,22 @@ mod tests {
         fn parts()(
             data in proptest::collection::vec(any::<u8>(), 0..50), comment in "[a-zà-ÿ ]{0,9}",
             direction in proptest::option::of(any::<bool>()), timestamp: u64, interface: u32, original_len: u32,
-        ) -> (Vec<u8>, String, Option<Direction>, u64, u32, u32) {
+            id: Option<u64>,
+        ) -> (Vec<u8>, String, Option<Direction>, u64, u32, u32, Option<u64>) {
             let direction = direction.map(|out| if out { Direction::Outbound } else { Direction::Inbound });
-            (data, comment, direction, timestamp, interface, original_len)
+            (data, comment, direction, timestamp, interface, original_len, id)
         }
     }
 
     proptest! {
         #[test]
         fn what_is_emitted_is_parsed_again(
-            parts in proptest::collection::vec(parts(), 0..4), application in "[a-z]{0,9}", name in "[a-z]{0,9}",
+            parts in proptest::collection::vec(parts(), 0..4), application in "[a-z]{0,9}", name in "[a-z]{0,9}", description in "[a-z]{0,9}",
         ) {
-            let packets: Vec<_> = parts.iter().map(|(data, comment, direction, timestamp, interface, original_len)| Packet {
-                interface: *interface, timestamp: *timestamp, original_len: *original_len, data, direction: *direction, comment,
+            let packets: Vec<_> = parts.iter().map(|(data, comment, direction, timestamp, interface, original_len, id)| Packet {
+                interface: *interface, timestamp: *timestamp, original_len: *original_len, data, direction: *direction, id: *id, comment,
             }).collect();
-            let (section, interface) = (Section { application: &application }, interface(&name));
+            let (section, interface) = (Section { application: &application }, Interface { description: &description, ..interface(&name) });
             let bytes = capture(&section, &interface, &packets);
             let read: Vec<_> = Reader::new(&bytes).collect();
             let expected: Vec<_> = [Block::Section(section), Block::Interface(interface)]
@@ -340,7 +430,7 @@ mod tests {
         fn any_bytes_are_blocks_that_end(
             damage in proptest::collection::vec((any::<usize>(), any::<u8>()), 0..6), tail in proptest::collection::vec(any::<u8>(), 0..40),
         ) {
-            let packet = Packet { interface: 0, timestamp: 1, original_len: 3, data: &[1, 2, 3], direction: Some(Direction::Inbound), comment: "c" };
+            let packet = Packet { interface: 0, timestamp: 1, original_len: 3, data: &[1, 2, 3], direction: Some(Direction::Inbound), id: Some(7), comment: "c" };
             let mut bytes = capture(&Section::default(), &interface("a"), &[packet, packet]);
             bytes.extend(tail);
             for (at, byte) in damage {

@@ -31,7 +31,13 @@ impl Capture {
         let types =
             [(LinkType::ETHERNET, "eth0"), (LinkType::RAW_IP, "tun0"), (LinkType::WLAN_RADIOTAP, "wlan0")];
         for (link_type, name) in types {
-            let interface = Interface { link_type, snap_len: 0, resolution: Resolution::NANOSECONDS, name };
+            let interface = Interface {
+                link_type,
+                snap_len: 0,
+                resolution: Resolution::NANOSECONDS,
+                name,
+                description: "",
+            };
             let at = bytes.len();
             bytes.resize(at + interface.len(), 0);
             interface.emit(&mut bytes[at..]);
@@ -48,7 +54,8 @@ impl Capture {
         let direction =
             Some(if self.now.is_multiple_of(2) { Direction::Inbound } else { Direction::Outbound });
         let original_len = data.len() as u32;
-        let packet = Packet { interface, timestamp: self.now, original_len, data, direction, comment };
+        let packet =
+            Packet { interface, timestamp: self.now, original_len, data, direction, id: None, comment };
         let at = self.bytes.len();
         self.bytes.resize(at + packet.len(), 0);
         packet.emit(&mut self.bytes[at..]);

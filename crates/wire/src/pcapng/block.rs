@@ -42,10 +42,23 @@ impl<'a> Writer<'a> {
         if value.is_empty() {
             return;
         }
-        let len = u16::try_from(value.len()).expect("an option has 65,535 bytes at most");
+        self.record(code, &[value]);
+    }
+
+    /// As an option, of a value in pieces that are not all empty.
+    pub(super) fn record(&mut self, code: u16, value: &[&[u8]]) {
+        let len: usize = value.iter().map(|piece| piece.len()).sum();
+        let len = u16::try_from(len).expect("a record has 65,535 bytes at most");
         let ([a, b], [c, d]) = (code.to_le_bytes(), len.to_le_bytes());
         self.write(&[a, b, c, d]);
-        self.write(value);
+        let start = self.at;
+        for piece in value {
+            put(self.bytes, self.at, piece);
+            self.at += piece.len();
+        }
+        let end = self.at;
+        self.at = start + padded(end - start);
+        self.bytes[end..self.at].fill(0);
     }
 
     /// Ends the options, when there is room for an end: without options there is none.

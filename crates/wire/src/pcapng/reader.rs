@@ -2,8 +2,9 @@
 
 use super::block::padded;
 use super::{
-    BYTE_ORDER, COMMENT, Direction, FRAME, INTERFACE, INTERFACE_NAME, INTERFACE_RESOLUTION, Interface,
-    LinkType, PACKET, PACKET_FLAGS, Packet, Resolution, SECTION, SECTION_APPLICATION, SIMPLE_PACKET, Section,
+    BYTE_ORDER, COMMENT, Direction, FRAME, INTERFACE, INTERFACE_DESCRIPTION, INTERFACE_NAME,
+    INTERFACE_RESOLUTION, Interface, LinkType, PACKET, PACKET_FLAGS, PACKET_ID, Packet, Resolution, SECTION,
+    SECTION_APPLICATION, SIMPLE_PACKET, Section,
 };
 use crate::Error;
 use crate::bytes::array;
@@ -65,6 +66,13 @@ impl Order {
         }
     }
 
+    fn u64_at(self, bytes: &[u8], at: usize) -> u64 {
+        match self {
+            Self::Little => u64::from_le_bytes(array(bytes, at)),
+            Self::Big => u64::from_be_bytes(array(bytes, at)),
+        }
+    }
+
     /// The options in `bytes`.
     fn options(self, mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
         core::iter::from_fn(move || {
@@ -99,6 +107,7 @@ impl Order {
                     snap_len: self.u32_at(fixed, 4),
                     resolution: resolution.unwrap_or(Resolution::MICROSECONDS),
                     name: self.text(options, INTERFACE_NAME),
+                    description: self.text(options, INTERFACE_DESCRIPTION),
                 })
             }
             PACKET => {
@@ -113,12 +122,17 @@ impl Order {
                     },
                     _ => None,
                 });
+                let id = self.options(options).find_map(|option| match option {
+                    (PACKET_ID, id) if id.len() == 8 => Some(self.u64_at(id, 0)),
+                    _ => None,
+                });
                 Block::Packet(Packet {
                     interface: self.u32_at(fixed, 0),
                     timestamp: u64::from(self.u32_at(fixed, 4)) << 32 | u64::from(self.u32_at(fixed, 8)),
                     original_len: self.u32_at(fixed, 16),
                     data,
                     direction,
+                    id,
                     comment: self.text(options, COMMENT),
                 })
             }
