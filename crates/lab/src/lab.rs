@@ -65,6 +65,9 @@ struct Owner(Arc<Shared>);
 impl Drop for Owner {
     fn drop(&mut self) {
         self.0.tasks.fell(None);
+        // Whatever happened: a capture is whole.
+        let recording = self.0.with(|state| state.watch.as_mut()?.recording.take());
+        let _ = recording.map(crate::capture::Recording::finish);
         // What was still to be done may hold the lab, too.
         drop(self.0.with(|state| state.queue.extract(|event| matches!(event, Happening::Do(_)))));
     }

@@ -85,9 +85,11 @@
 //! [`host::Runtime::random`]. [`Transcript::first_difference`] says where two runs of one seed part.
 
 mod blocking;
+pub mod capture;
 mod clock;
 mod executor;
 mod faults;
+mod follow;
 mod lab;
 mod link;
 pub mod live;
@@ -102,7 +104,9 @@ mod timer;
 mod topology;
 mod transcript;
 pub mod units;
+mod watch;
 
+pub use capture::{CaptureConfig, CaptureFile};
 pub use clock::Jump;
 pub use faults::Crash;
 pub use lab::{Config, Lab, Machine};

@@ -12,6 +12,7 @@ use crate::network::{Net, Packet};
 use crate::queue::Queue;
 use crate::random::Streams;
 use crate::transcript::{Event, Recorder};
+use crate::watch::Watch;
 
 /// What all handles share.
 pub(crate) struct Shared {
@@ -29,6 +30,8 @@ pub(crate) struct State {
     pub(crate) segments: Segments,
     pub(crate) streams: Streams,
     pub(crate) recorder: Recorder,
+    /// Who records and follows what goes over the links.
+    pub(crate) watch: Option<Box<Watch>>,
     /// Who is woken when the lock is released.
     pub(crate) wakers: Vec<Waker>,
 }
@@ -58,6 +61,7 @@ impl Shared {
                 segments: Segments::default(),
                 streams: Streams::new(config.seed),
                 recorder: Recorder::new(),
+                watch: None,
                 wakers: Vec::new(),
                 config,
             }),

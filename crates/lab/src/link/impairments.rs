@@ -1,5 +1,6 @@
 //! What a direction of a link does to the frames that travel it, as a plain value.
 
+use std::fmt;
 use std::time::Duration;
 
 use wire::ethernet::EtherType;
@@ -97,6 +98,23 @@ pub enum Lost {
     Collisions,
     /// Its flow is silenced.
     Silenced,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Chance => "by chance",
+            Self::Full => "the queue was full",
+            Self::Cut => "the link is cut",
+            Self::TooLong => "too long for the link",
+            Self::Stale => "waited too long in the queue",
+            Self::Damaged => "damaged",
+            Self::Off => "the link is off",
+            Self::OneWay => "nothing goes this way",
+            Self::Collisions => "collided too often",
+            Self::Silenced => "its flow is silenced",
+        })
+    }
 }
 
 impl Lost {

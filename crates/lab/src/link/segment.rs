@@ -13,6 +13,7 @@ use crate::queue::Moment;
 use crate::silence::Silence;
 use crate::state::{Happening, State};
 use crate::transcript::{Event, short_hash};
+use crate::watch;
 
 /// Frames that wait for an end to read them; an end that does not is a card whose ring has run over.
 const RING: usize = 1_024;
@@ -63,6 +64,10 @@ impl Segments {
     pub(super) fn counters(&self, segment: usize, machine: usize, way: Way) -> Counters {
         let ports = self.0[segment].ports.iter().filter(|port| port.machine == machine);
         ports.map(|port| port.cable.counters(way)).fold(Counters::default(), Counters::and)
+    }
+
+    pub(crate) fn name(&self, segment: usize) -> &Arc<str> {
+        &self.0[segment].name
     }
 
     pub(super) fn mtu(&self, segment: usize) -> u16 {
@@ -149,6 +154,8 @@ impl State {
             if !self.segments.0[segment].ports[port].plugged {
                 return;
             }
+            let machine = self.segments.0[segment].ports[port].machine;
+            self.watch_sent(watch::Port { segment, port }, machine, &frame);
             if self.segments.0[segment].silence.as_mut().is_some_and(|silence| silence.swallows(&frame)) {
                 return self.tell_lost(segment, port, way, &frame, Lost::Silenced);
             }
@@ -199,12 +206,22 @@ impl State {
         let is_plugged = |switch: &Segment, port: usize| port != from && switch.ports[port].plugged;
         if let Some(&port) = switch.learned.get(&header.destination) {
             if is_plugged(switch, port) {
+                self.watch_switched(
+                    watch::Port { segment, port: from },
+                    watch::Port { segment, port },
+                    &frame,
+                );
                 self.start(segment, port, Way::In, frame);
             }
             return;
         }
         for port in 0..switch.ports.len() {
             if is_plugged(&self.segments.0[segment], port) {
+                self.watch_switched(
+                    watch::Port { segment, port: from },
+                    watch::Port { segment, port },
+                    &frame,
+                );
                 self.start(segment, port, Way::In, frame.clone());
             }
         }
@@ -220,6 +237,8 @@ impl State {
         if port.ring.len() >= RING {
             return self.tell_lost(segment, number, Way::In, &frame, Lost::Full);
         }
+        self.watch_arrived(watch::Port { segment, port: number }, machine, &frame);
+        let port = &mut self.segments.0[segment].ports[number];
         let event = Event::Frame { link, length: frame.len(), hash: short_hash(&frame) };
         port.ring.push_back(frame);
         let driver = port.driver.take();
@@ -227,9 +246,10 @@ impl State {
         self.record(machine, event);
     }
 
-    fn tell_lost(&mut self, segment: usize, port: usize, way: Way, frame: &[u8], why: Lost) {
+    fn tell_lost(&mut self, segment: usize, port: usize, way: Way, frame: &Bytes, why: Lost) {
         let link = self.segments.0[segment].name.clone();
         let machine = self.segments.0[segment].ports[port].machine;
+        self.watch_lost(watch::Port { segment, port }, machine, way, frame, why);
         let event = Event::FrameLost { link, way, length: frame.len(), hash: short_hash(frame), why };
         self.record(machine, event);
     }

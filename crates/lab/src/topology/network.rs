@@ -9,7 +9,6 @@ use host::Instant;
 use stack::StackHost;
 use tcpip::InterfaceId;
 use tcpip::internet::{Cidr, ConfigError, Route, nat};
-use trace::Tracer;
 
 use super::plan::Layout;
 use super::{Change, LinkKind, NodeKind, Topology, TopologyError};
@@ -357,10 +356,25 @@ impl Network {
         });
         let nodes = nodes.collect();
         let inner = Inner { topology, layout, shared: lab.shared().clone(), links, nodes };
+        let network = Self(Arc::new(inner));
+        network.introduce();
+        let inner = &network.0;
         for (number, node) in inner.nodes.iter().enumerate() {
             inner.boot(number, &mut lock(&node.state))?;
         }
-        Ok(Self(Arc::new(inner)))
+        Ok(network)
+    }
+
+    /// Tells who watches what the addresses are called, and who sends packets on.
+    fn introduce(&self) {
+        self.0.shared.with(|state| {
+            let Some(watch) = &mut state.watch else { return };
+            watch.names.extend(self.names().map(|(address, name)| (address, name.to_owned())));
+            let nodes = self.0.topology.nodes.iter().zip(&self.0.nodes);
+            for (_, node) in nodes.filter(|(plan, _)| plan.kind == NodeKind::Router) {
+                watch.router(node.machine.number());
+            }
+        });
     }
 }
 
@@ -418,7 +432,7 @@ impl Inner {
         let machine = &self.nodes[number].machine;
         let mut config = plan.stack.clone();
         config.internet.forwarding |= plan.kind == NodeKind::Router;
-        let host = NodeHost::new(machine.host(), config, Tracer::OFF);
+        let host = NodeHost::new(machine.host(), config, self.shared.tracer(machine.number()));
         for (place, &link) in self.layout.places[number].iter().enumerate() {
             let end = self.links[link].attach(machine);
             host.attach(&format!("eth{place}"), end).map_err(wrong)?;
