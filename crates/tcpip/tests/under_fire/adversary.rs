@@ -266,6 +266,8 @@ fn work(net: &mut Net, side: usize, program: &mut Program) {
             program.shut = true;
         }
         if program.finished {
+            // It heard all, and then the other gave up.
+            program.failed = connection.end().filter(|end| *end != End::Closed && !program.shut);
             return;
         }
         let mut buffer = vec![0; piece];

@@ -1,6 +1,7 @@
 //! Whole hosts under fire: a hostile peer, a hostile network, and the attacks that other stacks fell to.
 
 mod adversary;
+mod cve;
 mod forge;
 mod memory;
 mod net;
