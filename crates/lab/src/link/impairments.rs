@@ -1,6 +1,6 @@
 //! What a direction of a link does to the frames that travel it, as a plain value.
 
-use std::fmt;
+use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use wire::ethernet::EtherType;
@@ -10,7 +10,7 @@ use super::loss::Loss;
 use super::queue::Discipline;
 use super::reordering::Reordering;
 use super::schedule::Schedule;
-use crate::units::{Chance, Rate};
+use crate::units::{Chance, Delay, Rate, Size};
 
 /// What happens to frames in one direction. The default does nothing to them.
 ///
@@ -41,6 +41,49 @@ pub struct Impairments {
     pub mtu: Option<u16>,
     /// When the link works at all; `None` is always.
     pub schedule: Option<Schedule>,
+}
+
+impl Display for Impairments {
+    /// What is not the default, as it is written elsewhere; `none` when there is nothing.
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let Self { rate, queue, delay, jitter, loss, duplication, reordering, corruption, mtu, schedule } =
+            self;
+        let usual = Self::default();
+        let mut parts = Vec::new();
+        let mut tell = |name: &str, value: &dyn Display| parts.push(format!("{name} {value}"));
+        if let Some(rate) = rate {
+            tell("rate", rate);
+        }
+        if rate.is_some() || schedule.is_some() || *queue != usual.queue {
+            tell("queue", queue);
+        }
+        if *delay != usual.delay {
+            tell("delay", &Delay::from(*delay));
+        }
+        if *jitter != usual.jitter {
+            tell("jitter", jitter);
+        }
+        if *loss != usual.loss {
+            tell("loss", loss);
+        }
+        if *duplication != usual.duplication {
+            tell("duplication", duplication);
+        }
+        if reordering.chance != Chance::NEVER {
+            tell("reordering", reordering);
+        }
+        if *corruption != usual.corruption {
+            tell("corruption", corruption);
+        }
+        if let Some(mtu) = mtu {
+            tell("mtu", &Size::bytes(u64::from(*mtu)));
+        }
+        if let Some(schedule) = schedule {
+            tell("schedule", schedule);
+        }
+        formatter.write_str(if parts.is_empty() { "none" } else { "" })?;
+        formatter.write_str(&parts.join(", "))
+    }
 }
 
 /// What the frames of a link are.

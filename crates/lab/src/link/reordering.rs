@@ -1,12 +1,15 @@
 //! Which frames come out of order.
 
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
 use std::time::Duration;
 
 use host::Random;
 
-use crate::units::Chance;
+use crate::units::{Chance, Delay, UnitError};
 
-/// Which frames come out of order, and how. The default is none.
+/// Which frames come out of order, and how. The default is none. Written `1%`, then `held 20ms` or `ahead`, and `gap 5`
+/// where wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reordering {
     /// How likely a frame is out of order.
@@ -40,6 +43,42 @@ impl Reordering {
     }
 }
 
+impl FromStr for Reordering {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let form = || UnitError::form(text, "CHANCE [held TIME|ahead] [gap NUMBER]");
+        let mut words = text.split_whitespace();
+        let chance = words.next().ok_or_else(form)?.parse()?;
+        let mut reordering = Self { chance, ..Self::default() };
+        while let Some(word) = words.next() {
+            match word {
+                "ahead" => reordering.how = Displaced::Ahead,
+                "held" => {
+                    let by = words.next().ok_or_else(form)?.parse::<Delay>()?;
+                    reordering.how = Displaced::Held(by.into());
+                }
+                "gap" => {
+                    reordering.gap = words.next().and_then(|gap| gap.parse().ok()).ok_or_else(form)?;
+                }
+                _ => return Err(form()),
+            }
+        }
+        Ok(reordering)
+    }
+}
+
+impl Display for Reordering {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let Self { chance, gap, how } = *self;
+        match how {
+            Displaced::Held(by) => write!(formatter, "{chance} held {}", Delay::from(by))?,
+            Displaced::Ahead => write!(formatter, "{chance} ahead")?,
+        }
+        if gap > 0 { write!(formatter, " gap {gap}") } else { Ok(()) }
+    }
+}
+
 /// What decides, frame by frame.
 pub(super) struct Shuffle {
     random: Random,
@@ -67,6 +106,17 @@ impl Shuffle {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_text_form_is_read_back() {
+        for text in ["1% held 20ms", "25% ahead gap 5"] {
+            assert_eq!(text.parse::<Reordering>().unwrap().to_string(), text);
+        }
+        assert_eq!("1%".parse(), Ok(Reordering { chance: Chance::percent(1), ..Reordering::default() }));
+        for text in ["", "held 5ms", "1% held", "1% gap many", "1% behind"] {
+            assert!(text.parse::<Reordering>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_gap_keeps_frames_in_order_between() {

@@ -1,10 +1,14 @@
 //! When a link works at all.
 
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
 use std::time::Duration;
 
 use host::Instant;
 
-/// A link that works, then does not, again and again.
+use crate::units::{Delay, UnitError};
+
+/// A link that works, then does not, again and again. Written `on 18s off 2s`, then `from 5s` and `waiting` where wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
     /// How long it works.
@@ -44,9 +48,51 @@ impl Schedule {
     }
 }
 
+impl FromStr for Schedule {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let form = || UnitError::form(text, "on TIME off TIME [from TIME] [waiting]");
+        let mut words = text.split_whitespace();
+        let (mut on, mut off, mut from, mut waits) = (None, None, Duration::ZERO, false);
+        while let Some(word) = words.next() {
+            let mut time = || words.next().ok_or_else(form)?.parse::<Delay>().map(Duration::from);
+            match word {
+                "on" => on = Some(time()?),
+                "off" => off = Some(time()?),
+                "from" => from = time()?,
+                "waiting" => waits = true,
+                _ => return Err(form()),
+            }
+        }
+        on.zip(off).map(|(on, off)| Self { on, off, from, waits }).ok_or_else(form)
+    }
+}
+
+impl Display for Schedule {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let Self { on, off, from, waits } = *self;
+        write!(formatter, "on {} off {}", Delay::from(on), Delay::from(off))?;
+        if !from.is_zero() {
+            write!(formatter, " from {}", Delay::from(from))?;
+        }
+        formatter.write_str(if waits { " waiting" } else { "" })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_text_form_is_read_back() {
+        for text in ["on 18s off 2s", "on 18800ms off 2s from 5s waiting"] {
+            assert_eq!(text.parse::<Schedule>().unwrap().to_string(), text);
+        }
+        for text in ["", "on 5s", "on 5 off 2s", "on 5s off", "off 2s on 5s maybe"] {
+            assert!(text.parse::<Schedule>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn it_works_by_turns() {
