@@ -47,6 +47,7 @@ impl Layer {
                 Received::Handled
             }
             (Protocol::NO_NEXT, false) => Received::Handled,
+            (Protocol::UDP, true) if self.dhcp(now, &arrived, out) => Received::Handled,
             (Protocol::TCP | Protocol::UDP, _) => {
                 self.counters.delivered += 1;
                 let Arrived { to_many, ttl, traffic_class, start, packet, .. } = arrived;

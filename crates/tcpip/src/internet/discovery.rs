@@ -33,7 +33,8 @@ impl Layer {
                 preferred.into_iter().chain(own.valid_until).min()
             });
             let solicit = interface.solicitations.filter(|(left, _)| *left > 0).map(|(_, at)| at);
-            probes.chain(ends).chain(solicit).chain(interface.neighbors.poll_timeout()).min()
+            let dhcp = interface.dhcp.as_ref().and_then(|dhcp| dhcp.poll_timeout());
+            probes.chain(ends).chain(solicit).chain(dhcp).chain(interface.neighbors.poll_timeout()).min()
         });
         let routes = self.routes.iter().filter_map(|route| route.until);
         links.chain(routes).chain(self.fragments.poll_timeout()).min()
@@ -54,6 +55,7 @@ impl Layer {
             }
             self.age_addresses(now, id);
             self.probe_addresses(now, id, out);
+            self.dhcp_timeout(now, id, out);
             self.solicit_routers(now, id, out);
         }
         while let Some((key, first)) = self.fragments.expired(now) {
@@ -117,12 +119,13 @@ impl Layer {
                 self.solicit(now, id, None, address, None, out);
             } else {
                 self.announce(now, id, address, out);
+                self.lease_ready(now, id, address);
                 self.event(Event::AddressReady(id, address));
             }
         }
     }
 
-    fn event(&mut self, event: Event) {
+    pub(super) fn event(&mut self, event: Event) {
         if self.events.len() < MAX_EVENTS {
             self.events.push_back(event);
         }
@@ -335,6 +338,7 @@ impl Layer {
                 own.probe = None;
                 self.counters.duplicates += 1;
                 self.event(Event::AddressDuplicate(on, address));
+                self.lease_conflict(now, on, address, out);
                 true
             }
             AddressState::Duplicate => true,

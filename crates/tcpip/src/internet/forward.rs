@@ -127,7 +127,7 @@ impl Layer {
             self.complain(now, came.on, packet, &Complaint::NoRoute, out);
             return None;
         };
-        let mtu = self.interface(hop.interface).map_or(0, |interface| interface.config.mtu);
+        let mtu = self.interface(hop.interface).map_or(0, |interface| interface.mtu(destination.is_ipv4()));
         if packet.len() > usize::from(mtu) && !may_be_cut {
             self.counters.too_big += 1;
             self.complain(now, came.on, packet, &Complaint::TooBig(mtu), out);

@@ -7,12 +7,14 @@
 mod cidr;
 mod counters;
 mod deliver;
+pub mod dhcp;
 mod discovery;
 mod echo;
 mod errors;
 mod events;
 mod forward;
 mod groups;
+mod leases;
 mod limit;
 pub mod nat;
 mod path_mtu;
@@ -113,6 +115,9 @@ pub enum ConfigError {
     /// The address cannot be a host's own, or is no group where one is needed.
     #[error("the address is of the wrong kind: a host's own is unicast, a group's is multicast")]
     WrongKind,
+    /// DHCP tells hosts apart by their addresses on an Ethernet.
+    #[error("DHCP needs an Ethernet: use a TAP instead of a TUN, or give an address")]
+    NotEthernet,
     /// The interface's MTU is less than the protocol needs.
     #[error("the interface's MTU is too small: IPv4 needs 68 bytes, IPv6 needs 1280")]
     SmallMtu,
@@ -170,6 +175,20 @@ impl Layer {
     /// [`ConfigError`] says which.
     pub fn add_address(&mut self, now: Instant, id: InterfaceId, cidr: Cidr) -> Result<(), ConfigError> {
         self.add_lasting(now, id, cidr, None, None)
+    }
+
+    /// As [`add_address`](Self::add_address), for an address of which somebody says that it is ours until then.
+    fn add_checked(
+        &mut self,
+        now: Instant,
+        id: InterfaceId,
+        cidr: Cidr,
+        until: Option<Instant>,
+    ) -> Result<(), ConfigError> {
+        let detect = std::mem::replace(&mut self.config.detect_duplicates, true);
+        let added = self.add_lasting(now, id, cidr, None, until);
+        self.config.detect_duplicates = detect;
+        added
     }
 
     /// As [`add_address`](Self::add_address), for a time.

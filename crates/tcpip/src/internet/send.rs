@@ -119,7 +119,7 @@ impl Layer {
         if hop.looped {
             return LOOPED_MTU;
         }
-        let own = self.interface(hop.interface).map_or(0, |interface| interface.config.mtu);
+        let own = self.interface(hop.interface).map_or(0, |interface| interface.mtu(destination.is_ipv4()));
         self.path_mtus.get(now, destination).map_or(own, |path| path.min(own))
     }
 

@@ -6,7 +6,7 @@ use host::Instant;
 use wire::MacAddress;
 
 use super::Neighbors;
-use crate::internet::Cidr;
+use crate::internet::{Cidr, dhcp};
 
 /// What an interface is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +68,10 @@ pub struct Interface {
     pub(crate) neighbors: Neighbors,
     /// With addresses from routers: solicitations that are left, and when the next is due.
     pub(crate) solicitations: Option<(u8, Instant)>,
+    /// Who asks servers for an address.
+    pub(crate) dhcp: Option<Box<dhcp::Client>>,
+    /// What servers say that the link takes, where that is less than the device does.
+    pub(crate) mtu_v4: Option<u16>,
 }
 
 impl Interface {
@@ -78,6 +82,8 @@ impl Interface {
             groups: Vec::new(),
             neighbors: Neighbors::default(),
             solicitations: None,
+            dhcp: None,
+            mtu_v4: None,
         }
     }
 
@@ -89,6 +95,12 @@ impl Interface {
     /// Its addresses.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
+    }
+
+    /// The largest packet that the link takes, in bytes, of IPv4 or of IPv6.
+    pub fn mtu(&self, v4: bool) -> u16 {
+        let said = self.mtu_v4.filter(|_| v4);
+        said.map_or(self.config.mtu, |mtu| mtu.min(self.config.mtu))
     }
 
     /// The groups that were joined on it.
