@@ -11,11 +11,10 @@ use bytes::Bytes;
 use host::{Host, Instant, timeout_at};
 use http::header::{ACCEPT, LOCATION, USER_AGENT};
 use http::{HeaderValue, Request, Response, Uri};
-use kernel::ShutdownSignals;
 use tls::Stream;
 
 use crate::names;
-use crate::network::{self, Opened};
+use crate::network::{self, Learned, Opened};
 use crate::trust;
 
 /// Fetch what is at an http:// or https:// address, and print it.
@@ -93,18 +92,11 @@ pub(crate) fn run(args: Args) -> Result<(), Error> {
     let fetched = kernel::run(1, |host| {
         let args = args.clone();
         async move {
-            let mut signals = ShutdownSignals::watch()?;
-            let fetching = async {
-                match args.network.open(host).await? {
-                    Opened::Kernel(host) => fetch(host, &args).await,
-                    Opened::Own(host) => fetch(host, &args).await,
-                }
+            let fetching = async |opened, learned: &Learned| match opened {
+                Opened::Kernel(host) => fetch(host, learned, &args).await,
+                Opened::Own(host) => fetch(host, learned, &args).await,
             };
-            tokio::select! {
-                biased;
-                _ = signals.next() => Err(Error::Interrupted),
-                fetched = fetching => fetched,
-            }
+            args.network.with(host, fetching).await?.ok_or(Error::Interrupted)
         }
     })?;
     let response = fetched.into_iter().next().unwrap_or(Err(Error::Interrupted))?;
@@ -116,8 +108,8 @@ pub(crate) fn run(args: Args) -> Result<(), Error> {
 }
 
 /// What is at the address, behind its redirects.
-async fn fetch<H: Host>(host: H, args: &Args) -> Result<Response<Bytes>, Error> {
-    let resolver = args.names.resolver(host.clone())?;
+async fn fetch<H: Host>(host: H, learned: &Learned, args: &Args) -> Result<Response<Bytes>, Error> {
+    let resolver = args.names.resolver(host.clone(), learned)?;
     let deadline = host.now() + Duration::from_secs(args.timeout.into());
     let mut url = args.url.clone();
     for _ in 0..=REDIRECTS {

@@ -7,23 +7,31 @@ use std::net::SocketAddr;
 use application::dns::{Config, Error, Resolver};
 use host::Host;
 
+use crate::network::Learned;
+
 /// Where to ask for names, in place of what the system says.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub(crate) struct Args {
-    /// Name server to ask, as an address with an optional port; may be repeated [default: those of /etc/resolv.conf]
+    /// Name server to ask, as an address with an optional port; may be repeated [default: those that
+    /// DHCP or a router told, else those of /etc/resolv.conf]
     #[arg(long = "name-server", value_name = "ADDRESS", value_parser = server)]
     name_servers: Vec<SocketAddr>,
 }
 
 impl Args {
-    /// A resolver that asks from `host`.
+    /// A resolver that asks from `host`, by default those servers that its network told.
     ///
     /// # Errors
     ///
     /// When the system's files are there and cannot be read.
-    pub(crate) fn resolver<H: Host>(&self, host: H) -> io::Result<Resolver<H>> {
+    pub(crate) fn resolver<H: Host>(&self, host: H, learned: &Learned) -> io::Result<Resolver<H>> {
         let mut config = Config::parse(&read("/etc/resolv.conf")?, &read("/etc/hosts")?);
+        if !learned.name_servers.is_empty() {
+            let servers = learned.name_servers.iter();
+            config.servers = servers.map(|&server| SocketAddr::new(server, 53)).collect();
+            config.search.clone_from(&learned.domains);
+        }
         if !self.name_servers.is_empty() {
             config.servers.clone_from(&self.name_servers);
         }

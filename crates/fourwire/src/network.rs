@@ -6,11 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use host::Runtime;
-use kernel::KernelHost;
+use host::{Runtime, timeout_at};
+use kernel::{KernelHost, ShutdownSignals};
 use stack::{Device, StackHost};
 use tcpip::StackConfig;
-use tcpip::internet::{Cidr, ConfigError, Route};
+use tcpip::internet::{Cidr, ConfigError, Layer, Route, dhcp};
+use tcpip::link::AddressState;
 use trace::Tracer;
 use wire::MacAddress;
 
@@ -26,13 +27,36 @@ pub(crate) struct Args {
     #[arg(long, env = "FOURWIRE_NET", value_name = "NET")]
     pub(crate) net: Option<Net>,
 
-    /// Our address on that network and the bits of its prefix, such as 10.9.0.2/24; repeat it for several
-    #[arg(long = "address", env = "FOURWIRE_ADDRESS", value_name = "ADDRESS/BITS", value_parser = cidr, value_delimiter = ',')]
-    pub(crate) addresses: Vec<Cidr>,
+    /// Our address on that network and the bits of its prefix, such as 10.9.0.2/24, or `dhcp` for one that a server there
+    /// lends, or `slaac` for those that routers there advertise; repeat it for several
+    #[arg(long = "address", env = "FOURWIRE_ADDRESS", value_name = "ADDRESS/BITS", value_delimiter = ',')]
+    pub(crate) addresses: Vec<Address>,
 
     /// The router that leads out of that network, one for each address family
     #[arg(long = "gateway", env = "FOURWIRE_GATEWAY", value_name = "ADDRESS", value_delimiter = ',')]
     pub(crate) gateways: Vec<IpAddr>,
+}
+
+/// An address of ours, or how to come by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    Fixed(Cidr),
+    /// By DHCP (RFC 2131).
+    Dhcp,
+    /// From what routers advertise (RFC 4862).
+    Slaac,
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "dhcp" => Ok(Self::Dhcp),
+            "slaac" => Ok(Self::Slaac),
+            text => cidr(text).map(Self::Fixed),
+        }
+    }
 }
 
 /// A network.
@@ -87,7 +111,17 @@ pub(crate) enum Error {
     Config(#[from] ConfigError),
     #[error("{0}")]
     Address(io::Error),
+    #[error("no DHCP server lent an address on {0} within {time} s: start one there, or give --address 10.9.0.2/24", time = PATIENCE.as_secs())]
+    NoLease(Net),
+    #[error("no router advertised a prefix on {0} within {time} s: start one there, or give --address fd00::2/64", time = PATIENCE.as_secs())]
+    NoPrefix(Net),
 }
+
+/// How long servers and routers have to give us an address.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long it may take to give it back.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Who has one of our addresses on the other side of a TAP says so at once: there is no reason to keep a user waiting for
 /// the seconds that RFC 5227 has for slow networks.
@@ -99,10 +133,65 @@ pub(crate) enum Opened {
     Own(OwnHost),
 }
 
+/// What a network said about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Learned {
+    /// Who answers questions about names.
+    pub(crate) name_servers: Vec<IpAddr>,
+    /// Where short names are looked for.
+    pub(crate) domains: Vec<String>,
+}
+
+impl Opened {
+    /// What DHCP servers and routers said.
+    fn learned(&self) -> Learned {
+        match self {
+            Self::Kernel(_) => Learned::default(),
+            Self::Own(host) => host.with_stack(|stack, _, _| {
+                let internet = stack.internet();
+                Learned { name_servers: internet.name_servers(), domains: internet.domains() }
+            }),
+        }
+    }
+}
+
+/// Gives back what was lent.
+pub(crate) async fn close(host: &OwnHost) {
+    host.release_leases(host.now() + FAREWELL).await;
+}
+
 impl Args {
     /// Whether the network is Fourwire's own.
     pub(crate) fn is_own(&self) -> bool {
         !matches!(self.net, None | Some(Net::Kernel))
+    }
+
+    /// Opens the network, does `work` on it, and closes it again. `None` when Ctrl-C or SIGTERM came first.
+    pub(crate) async fn with<T, E: From<Error> + From<io::Error>>(
+        &self,
+        kernel: KernelHost,
+        work: impl AsyncFnOnce(Opened, &Learned) -> Result<T, E>,
+    ) -> Result<Option<T>, E> {
+        let mut signals = ShutdownSignals::watch()?;
+        let opened = tokio::select! {
+            biased;
+            _ = signals.next() => return Ok(None),
+            opened = self.open(kernel) => opened?,
+        };
+        let learned = opened.learned();
+        let own = match &opened {
+            Opened::Kernel(_) => None,
+            Opened::Own(host) => Some(host.clone()),
+        };
+        let done = tokio::select! {
+            biased;
+            _ = signals.next() => Ok(None),
+            done = work(opened, &learned) => done.map(Some),
+        };
+        if let Some(host) = own {
+            close(&host).await;
+        }
+        done
     }
 
     /// Opens the network, on the runtime of `kernel`, in which this must be called, and waits until our addresses there
@@ -126,7 +215,16 @@ impl Args {
         host.with_stack(|stack, now, _| {
             let internet = stack.internet();
             for &address in &self.addresses {
-                internet.add_address(now, interface, address)?;
+                match address {
+                    Address::Fixed(cidr) => internet.add_address(now, interface, cidr)?,
+                    Address::Dhcp => {
+                        let host_name = host_name();
+                        let config =
+                            dhcp::Config { host_name, delay: PROBE_INTERVAL, ..dhcp::Config::default() };
+                        internet.enable_dhcp(now, interface, config)?;
+                    }
+                    Address::Slaac => internet.enable_slaac(now, interface)?,
+                }
             }
             for &gateway in &self.gateways {
                 let all: IpAddr = match gateway {
@@ -139,7 +237,13 @@ impl Args {
             }
             Ok::<_, ConfigError>(())
         })?;
-        host.addresses_ready().await.map_err(Error::Address)?;
+        let deadline = host.now() + PATIENCE;
+        let ready = timeout_at(&host, deadline, host.addresses_ready()).await;
+        ready.map_err(|_| Error::NoLease(net.clone()))?.map_err(Error::Address)?;
+        if self.addresses.contains(&Address::Slaac) {
+            let advertised = timeout_at(&host, deadline, host.watch_addresses(has_prefix)).await;
+            advertised.map_err(|_| Error::NoPrefix(net))?;
+        }
         Ok(Opened::Own(host))
     }
 }
@@ -168,8 +272,24 @@ fn tun(name: &str) -> Result<Box<dyn Device>, Error> {
     Err(Error::System(Net::Tun(name.into())))
 }
 
+/// Whether a router has given us an IPv6 address.
+fn has_prefix(internet: &Layer) -> Option<()> {
+    let mut addresses = internet.interfaces().iter().flat_map(|interface| interface.addresses());
+    let given = |own: &tcpip::link::Address| match own.cidr.address {
+        IpAddr::V6(v6) => !v6.is_unicast_link_local() && own.state == AddressState::Preferred,
+        IpAddr::V4(_) => false,
+    };
+    addresses.any(given).then_some(())
+}
+
+/// What this machine is called.
+fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty() && name != "(none)")
+}
+
 /// An address with the bits of its prefix.
-pub(crate) fn cidr(text: &str) -> Result<Cidr, String> {
+fn cidr(text: &str) -> Result<Cidr, String> {
     let wrong = || format!("{text:?} is no address with a prefix; write 10.9.0.2/24 or fd00::2/64");
     let (address, bits) = text.split_once('/').ok_or_else(wrong)?;
     let address: IpAddr = address.parse().map_err(|_| wrong())?;
@@ -192,6 +312,8 @@ mod tests {
     #[test]
     fn addresses_come_with_a_prefix_that_fits() {
         assert_eq!(cidr("10.9.0.2/24"), Ok(Cidr::new([10, 9, 0, 2].into(), 24)));
+        assert_eq!("dhcp".parse(), Ok(Address::Dhcp));
+        assert_eq!("10.9.0.2/24".parse(), Ok(Address::Fixed(Cidr::new([10, 9, 0, 2].into(), 24))));
         for wrong in ["10.9.0.2", "10.9.0.2/33", "fd00::2/129", "x/8"] {
             assert!(cidr(wrong).is_err(), "{wrong}");
         }

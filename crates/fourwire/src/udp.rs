@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use application::dns;
 use host::{Datagrams, Host, timeout_at};
-use kernel::ShutdownSignals;
 
-use crate::network::{self, Opened};
+use crate::network::{self, Learned, Opened};
 use crate::{input, names};
 
 /// Send, receive or return datagrams.
@@ -93,36 +92,29 @@ pub(crate) fn run(args: Args) -> Result<(), Error> {
     let ran = kernel::run(1, |host| {
         let (command, network) = (args.command.clone(), args.network.clone());
         async move {
-            let mut signals = ShutdownSignals::watch()?;
-            let running = async {
-                match network.open(host).await? {
-                    Opened::Kernel(host) => execute(host, &command).await,
-                    Opened::Own(host) => execute(host, &command).await,
-                }
+            let running = async |opened, learned: &Learned| match opened {
+                Opened::Kernel(host) => execute(host, learned, &command).await,
+                Opened::Own(host) => execute(host, learned, &command).await,
             };
-            tokio::select! {
-                biased;
-                _ = signals.next() => Ok(()),
-                ran = running => ran,
-            }
+            network.with(host, running).await.map(Option::unwrap_or_default)
         }
     })?;
     ran.into_iter().collect()
 }
 
-async fn execute<H: Host>(host: H, command: &Command) -> Result<(), Error> {
+async fn execute<H: Host>(host: H, learned: &Learned, command: &Command) -> Result<(), Error> {
     match command {
-        Command::Send(args) => send(host, args).await,
+        Command::Send(args) => send(host, learned, args).await,
         Command::Listen(args) => listen(host, args).await,
         Command::Echo(args) => echo(host, args).await,
     }
 }
 
-async fn send<H: Host>(host: H, args: &Send) -> Result<(), Error> {
+async fn send<H: Host>(host: H, learned: &Learned, args: &Send) -> Result<(), Error> {
     let wrong = || Error::Address(args.to.clone());
     let (name, port) = args.to.rsplit_once(':').ok_or_else(wrong)?;
     let port = port.parse().map_err(|_| wrong())?;
-    let resolver = args.names.resolver(host.clone())?;
+    let resolver = args.names.resolver(host.clone(), learned)?;
     let to = *names::addresses(&resolver, name, port).await?.first().ok_or_else(wrong)?;
     let mut socket = bind(&host, any(to)).await?;
     match &args.text {

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use application::dns;
 use host::{Host, Runtime, timeout_at};
-use kernel::{KernelHost, ShutdownSignals};
+use kernel::KernelHost;
 
 use crate::names;
-use crate::network::{self, Opened};
+use crate::network::{self, Learned, Opened};
 use echo::{Answer, Echo};
 use tally::Tally;
 
@@ -108,25 +108,19 @@ fn fail(error: &Error) -> ExitCode {
 
 /// Whether it answered.
 async fn ask(host: KernelHost, args: &Args) -> Result<bool, Error> {
-    let mut signals = ShutdownSignals::watch()?;
     let runtime = host.clone();
     let session = Session::new(runtime.clone(), args);
-    let asking = async {
-        match args.network.open(host).await? {
-            Opened::Kernel(host) => {
-                let to = find(&host, args).await?;
-                session.attend(to, kernel_echo(to).map_err(Error::Socket)?).await
-            }
-            Opened::Own(host) => {
-                session.attend(find(&host, args).await?, host.echo().map_err(Error::Socket)?).await
-            }
+    let asking = async |opened, learned: &Learned| match opened {
+        Opened::Kernel(host) => {
+            let to = find(&host, learned, args).await?;
+            session.attend(to, kernel_echo(to).map_err(Error::Socket)?).await
+        }
+        Opened::Own(host) => {
+            let to = find(&host, learned, args).await?;
+            session.attend(to, host.echo().map_err(Error::Socket)?).await
         }
     };
-    tokio::select! {
-        biased;
-        _ = signals.next() => {}
-        asked = asking => asked?,
-    }
+    args.network.with(host, asking).await?;
     let tally = session.tally.into_inner();
     if tally.sent > 0 {
         let summary = tally.summary(runtime.now());
@@ -148,8 +142,8 @@ fn kernel_echo(_: IpAddr) -> io::Result<stack::StackEcho<KernelHost, Box<dyn sta
 }
 
 /// The address to ask.
-async fn find<H: Host>(host: &H, args: &Args) -> Result<IpAddr, Error> {
-    let addresses = names::addresses(&args.names.resolver(host.clone())?, &args.host, 0).await?;
+async fn find<H: Host>(host: &H, learned: &Learned, args: &Args) -> Result<IpAddr, Error> {
+    let addresses = names::addresses(&args.names.resolver(host.clone(), learned)?, &args.host, 0).await?;
     let suits = |address: &IpAddr| if args.v4 { address.is_ipv4() } else { !args.v6 || address.is_ipv6() };
     let mut addresses = addresses.into_iter().map(|address| address.ip());
     addresses.find(suits).ok_or_else(|| Error::Family(args.host.clone()))

@@ -248,7 +248,7 @@ fn network(
         said => said,
     };
     let addresses = match said.addresses.is_empty() {
-        true => addresses.iter().map(|text| network::cidr(text)).collect::<Result<_, _>>(),
+        true => addresses.iter().map(|text| text.parse()).collect::<Result<_, _>>(),
         false => Ok(said.addresses),
     };
     let gateways = if said.gateways.is_empty() { gateways } else { said.gateways };

@@ -77,6 +77,7 @@ pub(crate) fn run(args: Args) -> Result<(), Error> {
                     share(&host, settings);
                     let served = attend(station, host.clone(), shutdown, trigger, settings, grace).await;
                     host.quiet(host.now() + FAREWELL).await;
+                    network::close(&host).await;
                     served
                 }
             };

@@ -17,7 +17,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use host::{Instant, ListenOptions, Network, Random, Runtime, Shard, WallTime, sleep};
-use tcpip::internet::ConfigError;
+use tcpip::internet::{ConfigError, Layer};
 use tcpip::link::{AddressState, InterfaceConfig, Medium};
 use tcpip::{InterfaceId, Stack, StackConfig, Transmit};
 use trace::Tracer;
@@ -84,31 +84,56 @@ impl<R: Runtime, D: Device> StackHost<R, D> {
         StackEcho::open(self.shared.clone())
     }
 
-    /// Waits until nobody else shows to have one of this host's addresses (RFC 4862, RFC 5227): until then what is sent
-    /// and received by an address that was added a moment ago is lost.
+    /// Waits until `look` finds what it looks for among the addresses of this host and what came with them: it looks now,
+    /// and whenever something happens to one of them. It runs under the host's lock: it must not call the host.
+    pub async fn watch_addresses<T>(&self, mut look: impl FnMut(&Layer) -> Option<T>) -> T {
+        poll_fn(|context| {
+            self.shared.peek(|inner, _| match look(inner.stack.internet()) {
+                Some(found) => Poll::Ready(found),
+                None => {
+                    inner.waiting.for_addresses(context.waker());
+                    Poll::Pending
+                }
+            })
+        })
+        .await
+    }
+
+    /// Waits until nobody else shows to have one of this host's addresses (RFC 4862, RFC 5227), and until those that are
+    /// asked for by DHCP are lent: until then what is sent and received by such an address is lost.
     ///
     /// # Errors
     ///
     /// `AddrInUse` when somebody has one of them.
     pub async fn addresses_ready(&self) -> io::Result<()> {
-        poll_fn(|context| {
-            self.shared.peek(|inner, _| {
-                let mut waits = false;
-                for own in inner.stack.internet().interfaces().iter().flat_map(|one| one.addresses()) {
+        self.watch_addresses(|internet| {
+            let mut waits = false;
+            for (id, interface) in (0..).map(InterfaceId).zip(internet.interfaces()) {
+                waits |= internet.awaits_lease(id);
+                for own in interface.addresses() {
                     match own.state {
-                        AddressState::Duplicate => return Poll::Ready(Err(taken(own.cidr.address))),
+                        AddressState::Duplicate => return Some(Err(taken(own.cidr.address))),
                         AddressState::Tentative => waits = true,
                         _ => {}
                     }
                 }
-                if !waits {
-                    return Poll::Ready(Ok(()));
-                }
-                inner.waiting.for_addresses(context.waker());
-                Poll::Pending
-            })
+            }
+            (!waits).then_some(Ok(()))
         })
         .await
+    }
+
+    /// Gives back the addresses that were lent, and waits until that is said, until `deadline` at most.
+    pub async fn release_leases(&self, deadline: Instant) {
+        self.with_stack(|stack, now, out| stack.internet().release_leases(now, out));
+        let waits = |stack: &mut Stack| {
+            let internet = stack.internet();
+            let ids = (0..internet.interfaces().len()).map(|at| InterfaceId(at as u16));
+            ids.flat_map(|id| internet.neighbors(id)).any(|neighbor| neighbor.waiting > 0)
+        };
+        while self.now() < deadline && self.shared.peek(|inner, _| waits(&mut inner.stack)) {
+            sleep(self, PAUSE).await;
+        }
     }
 
     /// What the device under `interface` has moved and lost.
@@ -119,7 +144,6 @@ impl<R: Runtime, D: Device> StackHost<R, D> {
     /// Waits until no connection has anything left to be acknowledged, and until `deadline` at most: what a program does
     /// between its last close and its end.
     pub async fn quiet(&self, deadline: Instant) {
-        const PAUSE: Duration = Duration::from_millis(5);
         let busy = || {
             self.shared.peek(|inner, _| {
                 inner.stack.transport().connections().any(|(_, _, connection)| connection.unsent() > 0)
@@ -141,6 +165,9 @@ impl<R: Runtime, D: Device> StackHost<R, D> {
         &self.shared.runtime
     }
 }
+
+/// Between two looks at what nobody tells.
+const PAUSE: Duration = Duration::from_millis(5);
 
 fn taken(address: IpAddr) -> io::Error {
     let why =

@@ -25,7 +25,8 @@ impl Layer {
         id: InterfaceId,
         config: dhcp::Config,
     ) -> Result<(), ConfigError> {
-        let mac = self.interface(id).ok_or(ConfigError::NoInterface)?.mac().ok_or(ConfigError::NotEthernet)?;
+        let mac =
+            self.interface(id).ok_or(ConfigError::NoInterface)?.mac().ok_or(ConfigError::NotEthernet)?;
         let mut seed = [0; 32];
         self.random.fill(&mut seed);
         let client = Client::new(now, config, mac, Random::from_seed(seed));
@@ -40,7 +41,20 @@ impl Layer {
 
     /// Whether an interface still waits for a server to lend an address.
     pub fn awaits_lease(&self, id: InterfaceId) -> bool {
-        self.interface(id).and_then(|interface| interface.dhcp.as_ref()).is_some_and(|dhcp| dhcp.lease().is_none())
+        self.interface(id)
+            .and_then(|interface| interface.dhcp.as_ref())
+            .is_some_and(|dhcp| dhcp.lease().is_none())
+    }
+
+    /// Who answers questions about names, as the servers of all interfaces say, the best first.
+    pub fn name_servers(&self) -> Vec<IpAddr> {
+        let leases = self.ids().filter_map(|(id, _)| self.lease(id));
+        leases.flat_map(|lease| &lease.name_servers).map(|server| IpAddr::V4(*server)).collect()
+    }
+
+    /// The domains in which short names are looked for, as the servers of all interfaces say.
+    pub fn domains(&self) -> Vec<String> {
+        self.ids().filter_map(|(id, _)| self.lease(id)?.domain.clone()).collect()
     }
 
     /// Gives back what was lent, and asks for nothing more. The addresses stay until somebody removes them.
@@ -132,7 +146,13 @@ impl Layer {
             let network = Cidr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
             let gateway = Some(IpAddr::V4(router));
             // The table may be full: then there is no way out by it.
-            let _ = self.add_route(Route { network, gateway, interface: id, metric: METRIC, until: lease.expires });
+            let _ = self.add_route(Route {
+                network,
+                gateway,
+                interface: id,
+                metric: METRIC,
+                until: lease.expires,
+            });
         }
     }
 

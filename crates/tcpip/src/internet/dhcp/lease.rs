@@ -77,9 +77,8 @@ impl Lease {
             None => by_class(address),
         };
         let address = Cidr::new(address.into(), prefix);
-        let on_link = |other: &Ipv4Addr| {
-            *other != header.your && is_host(*other) && address.contains((*other).into())
-        };
+        let on_link =
+            |other: &Ipv4Addr| *other != header.your && is_host(*other) && address.contains((*other).into());
         let is_end = prefix < 31
             && (Some(header.your) == address.broadcast() || address.network().address == address.address);
         if !is_host(header.your) || !is_host(server) || prefix == 0 || is_end {
@@ -102,7 +101,18 @@ impl Lease {
         servers.truncate(MAX_SERVERS);
         let router = routers.into_iter().find(on_link);
         let expires = time.map(|time| since + time);
-        Some(Self { address, server, router, name_servers: servers, domain, mtu, host_name, renew, rebind, expires })
+        Some(Self {
+            address,
+            server,
+            router,
+            name_servers: servers,
+            domain,
+            mtu,
+            host_name,
+            renew,
+            rebind,
+            expires,
+        })
     }
 }
 

@@ -153,7 +153,9 @@ impl Client {
             State::Requesting { server, address } if self.sent < REQUESTS => {
                 self.request(now, Some(address), Some(server))
             }
-            State::Rebooting { address } if self.sent < REQUESTS / 2 => self.request(now, Some(address), None),
+            State::Rebooting { address } if self.sent < REQUESTS / 2 => {
+                self.request(now, Some(address), None)
+            }
             State::Requesting { .. } | State::Rebooting { .. } => {
                 self.restart(now, Duration::ZERO);
                 None
@@ -255,10 +257,12 @@ impl Client {
             State::Probing(lease) => lease.clone(),
             _ => return None,
         };
-        let message = self.message(now, MessageType::Decline, Ipv4Addr::UNSPECIFIED, &[
-            DhcpOption::RequestedAddress(host(&lease)),
-            DhcpOption::ServerIdentifier(lease.server),
-        ]);
+        let message = self.message(
+            now,
+            MessageType::Decline,
+            Ipv4Addr::UNSPECIFIED,
+            &[DhcpOption::RequestedAddress(host(&lease)), DhcpOption::ServerIdentifier(lease.server)],
+        );
         self.failures += 1;
         self.restart(now, AFTER_CONFLICT);
         Some(Action::Send { from: Ipv4Addr::UNSPECIFIED, to: Ipv4Addr::BROADCAST, message })

@@ -56,13 +56,8 @@ struct Answer {
     transaction: Option<u32>,
 }
 
-const OFFER: Answer = Answer {
-    kind: MessageType::Offer,
-    your: LENT,
-    server: SERVER,
-    seconds: Some(3_600),
-    transaction: None,
-};
+const OFFER: Answer =
+    Answer { kind: MessageType::Offer, your: LENT, server: SERVER, seconds: Some(3_600), transaction: None };
 const ACK: Answer = Answer { kind: MessageType::Ack, ..OFFER };
 const NAK: Answer = Answer { kind: MessageType::Nak, ..OFFER };
 
@@ -114,7 +109,8 @@ impl Net {
     /// Somebody else says to have the address that is probed for.
     fn contest(&mut self, address: Ipv4Addr) {
         let (operation, target_mac) = (arp::Operation::Reply, OURS);
-        let packet = arp::Packet { operation, sender_mac: THEIRS, sender: address, target_mac, target: address };
+        let packet =
+            arp::Packet { operation, sender_mac: THEIRS, sender: address, target_mac, target: address };
         let mut frame = vec![0; ethernet::Header::LEN + arp::Packet::LEN];
         let header = ethernet::Header { destination: OURS, source: THEIRS, ether_type: EtherType::ARP };
         header.emit(&mut frame);
@@ -150,13 +146,8 @@ fn asked(frame: &[u8]) -> Option<Asked> {
     assert_eq!(header.hardware, OURS);
     assert_eq!(header.client, ip.source, "who has an address speaks from it");
     assert_eq!(header.broadcast, ip.source.is_unspecified());
-    let mut asked = Asked {
-        kind: options.message_type()?,
-        header,
-        requested: None,
-        server: None,
-        to: ip.destination,
-    };
+    let mut asked =
+        Asked { kind: options.message_type()?, header, requested: None, server: None, to: ip.destination };
     let mut identified = false;
     for option in options.iter() {
         match option {
@@ -240,7 +231,10 @@ fn an_address_is_lent_probed_for_used_renewed_and_given_back() {
     // T1: the server is asked where it is, by its neighbour's address.
     let bound = net.now;
     net.next();
-    assert!(net.now.since(bound) < Duration::from_secs(1_800) && net.now.since(bound) > Duration::from_secs(1_790));
+    assert!(
+        net.now.since(bound) < Duration::from_secs(1_800)
+            && net.now.since(bound) > Duration::from_secs(1_790)
+    );
     net.contest(SERVER);
     let renewal = net.asked().pop().expect("a request");
     assert_eq!((renewal.kind, renewal.header.client, renewal.to), (MessageType::Request, LENT, SERVER));
@@ -253,7 +247,10 @@ fn an_address_is_lent_probed_for_used_renewed_and_given_back() {
     net.layer.release_leases(net.now, &mut net.wire);
     net.contest(SERVER);
     let release = net.asked().pop().expect("a release");
-    assert_eq!((release.kind, release.header.client, release.server), (MessageType::Release, LENT, Some(SERVER)));
+    assert_eq!(
+        (release.kind, release.header.client, release.server),
+        (MessageType::Release, LENT, Some(SERVER))
+    );
     assert_eq!(net.layer.lease(ID), None);
 }
 
@@ -291,7 +288,10 @@ fn an_address_that_somebody_has_is_declined() {
     net.next();
     net.contest(LENT);
     let decline = net.asked().pop().expect("a decline");
-    assert_eq!((decline.kind, decline.requested, decline.server), (MessageType::Decline, Some(LENT), Some(SERVER)));
+    assert_eq!(
+        (decline.kind, decline.requested, decline.server),
+        (MessageType::Decline, Some(LENT), Some(SERVER))
+    );
     assert_eq!(net.addresses(), [] as [IpAddr; 0]);
     let declined = net.now;
     assert_eq!(net.wait().kind, MessageType::Discover);
@@ -315,7 +315,10 @@ fn what_it_had_before_it_asks_for_at_once() {
 #[test]
 fn it_asks_less_and_less_often_when_nobody_answers() {
     let mut net = Net::new(Config::default());
-    let mut last = { net.wait(); net.now };
+    let mut last = {
+        net.wait();
+        net.now
+    };
     let mut gaps = Vec::new();
     for _ in 0..7 {
         assert_eq!(net.wait().kind, MessageType::Discover);
