@@ -17,6 +17,14 @@
 //! A [`Topology`] is the plan of a whole such network: links, hosts, routers and their addresses and routes; what it becomes
 //! is a [`Network`], to which a [`Change`] happens now or at its time.
 //!
+//! # Looking at it
+//!
+//! What happened can be told in three ways. The [`Transcript`] is a line for each thing that a machine's network saw, in
+//! memory: for tests that ask what happened, for short runs, and for the place where two runs of one seed part. A
+//! [capture](Lab::capture) is every frame at every interface, in files for Wireshark, in bounded memory: for people who look
+//! at protocols, and its hash is the proof that two runs were one. [Following](Lab::follow) joins what the layers tell with
+//! what the links did, and draws [the way of one message](Lab::draw_journeys).
+//!
 //! # A server and a client
 //!
 //! ```
@@ -89,7 +97,7 @@ pub mod capture;
 mod clock;
 mod executor;
 mod faults;
-mod follow;
+pub mod follow;
 mod lab;
 mod link;
 pub mod live;
@@ -109,6 +117,7 @@ mod watch;
 pub use capture::{CaptureConfig, CaptureFile};
 pub use clock::Jump;
 pub use faults::Crash;
+pub use follow::{FollowError, Journey};
 pub use lab::{Config, Lab, Machine};
 pub use link::{
     Cable, Codel, Counters, Direction, Discipline, Displaced, Distribution, Duplex, FqCodel, Framing,
