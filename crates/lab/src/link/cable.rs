@@ -1,5 +1,7 @@
 //! A link with both its directions, as a value.
 
+use std::fmt;
+
 use bytes::Bytes;
 use host::Instant;
 
@@ -139,5 +141,11 @@ impl Cable {
     /// What became of the frames of one way so far.
     pub fn counters(&self, way: Way) -> Counters {
         self.direction(way).counters()
+    }
+}
+
+impl fmt::Debug for Cable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Cable({}, out {:?}, in {:?})", self.duplex(), self.out, self.back)
     }
 }

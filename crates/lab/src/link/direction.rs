@@ -1,5 +1,6 @@
 //! One direction of a link, as a value.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -189,6 +190,12 @@ impl Direction {
         let takes = self.impairments.rate.map(|rate| rate.time_after(bits, &mut self.carried));
         self.busy = takes.map_or(start, |takes| start + takes);
         self.launch(self.busy, frame);
+    }
+}
+
+impl fmt::Debug for Direction {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Direction({}, {:?})", self.impairments, self.counters())
     }
 }
 
