@@ -18,6 +18,14 @@ const SYN_ACK_RETRIES: u32 = 5;
 const RETRIES: u32 = 15;
 const SILENCE: Duration = Duration::from_secs(100);
 
+/// Timeouts in a row after which full segments are taken to be too long for the path, in two steps: for what tunnels and
+/// IPv6 carry (RFC 8200 section 5), then for what every IPv4 host takes (RFC 1122 section 3.3.2). In bytes with the IP
+/// header.
+const COMMON_AFTER: u32 = 2;
+const COMMON_PATH: u16 = 1280;
+const SMALLEST_AFTER: u32 = 4;
+const SMALLEST_PATH: u16 = 576;
+
 /// The end of all time, which no clock reaches.
 const NEVER: Instant = Instant::from_nanos(u64::MAX);
 
@@ -85,11 +93,33 @@ impl Connection {
                 Expired::Nothing => {}
                 Expired::Probe => sending.ask_tail(),
                 Expired::Retransmit => {
-                    if sending.recovery.backoffs() > retries && (silent || !needs_silence) {
+                    let backoffs = sending.recovery.backoffs();
+                    if backoffs > retries && (silent || !needs_silence) {
                         self.give_up();
+                    } else {
+                        self.suspect_black_hole(now, backoffs);
                     }
                 }
             }
+        }
+    }
+
+    /// After several timeouts in a row full segments may be too long for the path, and nobody says so (RFC 4821
+    /// section 7.7). Should they have been lost for another reason, smaller ones cost little.
+    fn suspect_black_hole(&mut self, now: Instant, backoffs: u32) {
+        let smallest = if self.opening.remote.is_ipv4() { SMALLEST_PATH } else { COMMON_PATH };
+        let mtu = match backoffs {
+            0..COMMON_AFTER => return,
+            COMMON_AFTER..SMALLEST_AFTER => COMMON_PATH,
+            _ => smallest,
+        };
+        // The oldest shows it: small ones are not lost for their length.
+        let oldest = self.phase.sending().and_then(|sending| {
+            let segment = sending.max_segment_size();
+            sending.recovery.lost(segment).filter(|(range, _)| range.len() >= segment)
+        });
+        if oldest.is_some() && mtu < self.opening.path_mtu {
+            self.set_path_mtu(now, mtu);
         }
     }
 

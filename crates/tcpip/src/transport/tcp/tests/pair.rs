@@ -20,11 +20,20 @@ pub(super) struct Link {
     pub(super) reordering: u64,
     /// Nothing gets through between these.
     pub(super) cut: Option<(Instant, Instant)>,
+    /// Longer segments are lost, in bytes with the TCP header.
+    pub(super) longest: usize,
 }
 
 impl Link {
     pub(super) fn clean() -> Self {
-        Self { delay: Duration::from_millis(10), loss: 0, duplication: 0, reordering: 0, cut: None }
+        Self {
+            delay: Duration::from_millis(10),
+            loss: 0,
+            duplication: 0,
+            reordering: 0,
+            cut: None,
+            longest: usize::MAX,
+        }
     }
 }
 
@@ -162,7 +171,8 @@ impl Pair {
         assert!(carried.header.len() + carried.payload.len() <= 1480, "options count against the payload");
         self.log.push((self.now, carried.clone()));
         let cut = self.link.cut.is_some_and(|(from, to)| from <= self.now && self.now < to);
-        if cut || self.dice.below(1000) < self.link.loss {
+        let long = carried.header.len() + carried.payload.len() > self.link.longest;
+        if cut || long || self.dice.below(1000) < self.link.loss {
             return;
         }
         let copies = 1 + u64::from(self.dice.below(1000) < self.link.duplication);

@@ -269,6 +269,25 @@ fn a_smaller_path_cuts_again_what_was_cut() {
 }
 
 #[test]
+fn a_path_that_swallows_long_segments_is_found_out() {
+    for (longest, seconds) in [(1280 - 20, 3), (576 - 20, 10)] {
+        let mut pair = Pair::open(Settings::default());
+        pair.link.longest = longest;
+        pair.write(0, &[5; 4000]);
+        pair.run(Duration::from_secs(seconds));
+        assert_eq!(pair.read(1).len(), 4000, "{longest} bytes");
+    }
+    // What is lost for another reason is not too long.
+    let mut pair = Pair::open(Settings::default());
+    pair.link.loss = 1000;
+    pair.write(0, &[5; 100]);
+    pair.run(Duration::from_secs(5));
+    pair.link.loss = 0;
+    pair.run(Duration::from_secs(10));
+    assert_eq!(pair.end(0).info().max_segment_size, 1460 - 12);
+}
+
+#[test]
 fn writers_are_told_when_there_is_room_again() {
     let mut pair = Pair::open(Settings { send_buffer: 5000, ..Settings::default() });
     pair.end(0).take_changes();
