@@ -1,49 +1,40 @@
 //! A scenario's network as a topology of the lab, and its events as changes of it.
 
+use std::collections::BTreeMap;
+
 use tcpip::internet::Cidr;
 
 use super::event::{Action, Event, Skew, Which};
 use super::format::{Kind, Scenario};
-use super::link::{Change as Different, Link};
+use super::link::{Change as Different, Duplex, Link};
 use super::problem::{Problem, Step};
 use crate::clock::Jump;
 use crate::link::Impairments;
 use crate::silence::Flows;
-use crate::topology::{Change, LinkKind, LinkPlan, Network, NodePlan, Topology, TopologyError};
-
-/// The presets that a link may begin with.
-pub(super) const PRESETS: &[&str] = &[];
-
-/// What a preset does to frames.
-pub(super) fn preset(_name: &str) -> Option<Impairments> {
-    None
-}
+use crate::topology::{Change, LinkPlan, Network, NodePlan, Topology, TopologyError};
 
 /// The network of a scenario.
 pub(super) fn topology(scenario: &Scenario) -> Result<Topology, Problem> {
     let mut topology = Topology::new();
     for (number, (name, link)) in scenario.link.iter().enumerate() {
-        let plan = match scenario.node.values().filter(|node| node.on.contains(name)).count() {
-            2 => LinkPlan::point_to_point(name),
-            _ => LinkPlan::ethernet(name),
-        };
         let subnet = match &link.subnet {
             Some(text) => subnet(text),
             None => chosen(number),
         };
         let subnet = subnet.map_err(|error| Problem::new(["link".into(), name.as_str().into()], error))?;
-        let mut plan = plan.network(subnet).impair(impairments(link, None));
+        let mut plan = match (&*members(scenario, name), &link.duplex) {
+            // Both directions on one cable: only there do they meet.
+            (&[one, other], Duplex::Half) => LinkPlan::ethernet(name)
+                .sending(one, between(link, one, other))
+                .receiving(one, between(link, other, one)),
+            (&[one, other], _) => LinkPlan::point_to_point(name)
+                .sending(one, between(link, one, other))
+                .sending(other, between(link, other, one)),
+            _ => LinkPlan::ethernet(name).impair(between(link, "", "")),
+        };
+        plan = plan.network(subnet);
         if let Some(mtu) = link.mtu {
             plan = plan.mtu(mtu);
-        }
-        for way in link.toward.keys() {
-            let Some((from, to)) = ends(way) else { continue };
-            let impairments = impairments(link, Some(way));
-            // Where there is a switch, the cable to the receiver is where frames queue.
-            plan = match plan.kind {
-                LinkKind::PointToPoint => plan.sending(from, impairments),
-                LinkKind::Ethernet => plan.receiving(to, impairments),
-            };
         }
         topology = topology.link(plan);
     }
@@ -51,7 +42,7 @@ pub(super) fn topology(scenario: &Scenario) -> Result<Topology, Problem> {
         let mut plan = match node.kind {
             Kind::Host => NodePlan::host(name),
             Kind::Router => NodePlan::router(name),
-            Kind::Nat => NodePlan::router(name),
+            Kind::Nat => NodePlan::router(name).translating(node.on.last().cloned().unwrap_or_default()),
         };
         plan = node.on.iter().fold(plan, NodePlan::on);
         plan = node.names.iter().fold(plan, NodePlan::named);
@@ -72,14 +63,42 @@ pub(super) fn possible(topology: &Topology) -> Result<(), Problem> {
     })
 }
 
-/// What a link does to frames, in the direction `way` or in both.
-fn impairments(link: &Link, way: Option<&str>) -> Impairments {
-    let mut impairments = link.preset.as_deref().and_then(preset).unwrap_or_default();
+/// The nodes on a link.
+pub(super) fn members<'a>(scenario: &'a Scenario, link: &str) -> Vec<&'a str> {
+    let on = scenario.node.iter().filter(|(_, node)| node.on.iter().any(|on| on == link));
+    on.map(|(name, _)| name.as_str()).collect()
+}
+
+/// What a link does to frames from one node to another.
+fn between(link: &Link, from: &str, to: &str) -> Impairments {
+    let down = link.person.as_deref() == Some(to);
+    let preset = link.preset.map(|preset| if down { preset.down() } else { preset.up() });
+    let mut impairments = preset.unwrap_or_default();
     link.both.apply(&mut impairments);
-    if let Some(different) = way.and_then(|way| link.toward.get(way)) {
+    if let Some((_, different)) = link.toward.iter().find(|(way, _)| ends(way) == Some((from, to))) {
         different.apply(&mut impairments);
     }
     impairments
+}
+
+/// What is to be said of a network's links once it is built.
+pub(super) fn finish(scenario: &Scenario, network: &Network) -> Result<(), TopologyError> {
+    for (name, link) in &scenario.link {
+        match (&link.duplex, members(scenario, name).first()) {
+            (Duplex::Half, Some(one)) => {
+                network.link(name)?.set_duplex(&network.machine(one)?, crate::link::Duplex::Half);
+            }
+            (Duplex::Simplex(way), _) => network.apply(&silent_end(name, way))?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The end of a simplex link that says nothing.
+fn silent_end(link: &str, way: &str) -> Change {
+    let from = ends(way).map(|(_, to)| to.to_owned()).unwrap_or_default();
+    Change::CutOneWay { link: link.to_owned(), from }
 }
 
 /// The network that a link without one gets, by its number.
@@ -105,14 +124,15 @@ pub(super) fn ends(way: &str) -> Option<(&str, &str)> {
 }
 
 /// What happens to the links as the scenario goes on.
-pub(super) struct Weather {
+pub(super) struct Weather<'a> {
+    scenario: &'a Scenario,
     /// The links as they are now.
-    links: std::collections::BTreeMap<String, Link>,
+    links: BTreeMap<String, Link>,
 }
 
-impl Weather {
-    pub(super) fn new(scenario: &Scenario) -> Self {
-        Self { links: scenario.link.clone() }
+impl<'a> Weather<'a> {
+    pub(super) fn new(scenario: &'a Scenario) -> Self {
+        Self { scenario, links: scenario.link.clone() }
     }
 
     /// Lets `event` happen to `network`.
@@ -130,11 +150,18 @@ impl Weather {
                 Some(from) => Change::CutOneWay { link: on.link.clone(), from },
             }],
             Action::Heal(on) => match sender(on.way.as_deref()) {
-                None => vec![
-                    Change::Heal { link: on.link.clone() },
-                    Change::Speak { link: on.link.clone() },
-                    Change::BlackHole { link: on.link.clone(), mtu: None },
-                ],
+                None => {
+                    let link = || on.link.clone();
+                    let mut changes = vec![
+                        Change::Heal { link: link() },
+                        Change::Speak { link: link() },
+                        Change::BlackHole { link: link(), mtu: None },
+                    ];
+                    if let Some(Duplex::Simplex(way)) = self.links.get(&on.link).map(|link| &link.duplex) {
+                        changes.push(silent_end(&on.link, way));
+                    }
+                    changes
+                }
                 Some(from) => vec![Change::HealOneWay { link: on.link.clone(), from }],
             },
             Action::Silence(silence) => {
@@ -148,7 +175,7 @@ impl Weather {
                 let mtu = u16::try_from(hole.mtu.as_bytes()).ok();
                 vec![Change::BlackHole { link: hole.link.clone(), mtu }]
             }
-            Action::Rebind(_) => Vec::new(),
+            Action::Rebind(on) => vec![Change::Rebind { node: on.node.clone() }],
             Action::Crash(on) => vec![Change::Crash { node: on.node.clone() }],
             Action::Restart(on) => vec![Change::Restart { node: on.node.clone() }],
             Action::Skew(Skew { node, ahead, back, ppm }) => {
@@ -164,26 +191,26 @@ impl Weather {
 
     fn set(&mut self, name: &str, way: Option<&str>, change: &Different) -> Vec<Change> {
         let Some(link) = self.links.get_mut(name) else { return Vec::new() };
-        let name = name.to_owned();
         match way {
-            Some(way) => {
-                let from = sender(Some(way));
-                link.toward.entry(way.to_owned()).or_default().add(change);
-                vec![Change::Impair { link: name, from, impairments: impairments(link, Some(way)) }]
-            }
+            Some(way) => link.toward.entry(way.to_owned()).or_default().add(change),
             None => {
                 link.both.add(change);
                 // What was said of one direction alone keeps its word, but for what is said now.
                 link.toward.values_mut().for_each(|one| one.add(change));
-                let all =
-                    Change::Impair { link: name.clone(), from: None, impairments: impairments(link, None) };
-                let single = link.toward.keys().map(|way| Change::Impair {
-                    link: name.clone(),
-                    from: sender(Some(way)),
-                    impairments: impairments(link, Some(way)),
-                });
-                std::iter::once(all).chain(single).collect()
             }
+        }
+        let impair = |from: Option<&str>, impairments| Change::Impair {
+            link: name.to_owned(),
+            from: from.map(str::to_owned),
+            impairments,
+        };
+        match *members(self.scenario, name) {
+            [one, other] => {
+                let both = [(one, other), (other, one)]
+                    .map(|(from, to)| impair(Some(from), between(link, from, to)));
+                both.into()
+            }
+            _ => vec![impair(None, between(link, "", ""))],
         }
     }
 }

@@ -9,6 +9,7 @@ use super::event::{Action, Event};
 use super::expectation::Expectation;
 use super::format::{Kind, Scenario, VERSION};
 use super::judge::Quantity;
+use super::link::Duplex;
 use super::moment::Moment;
 use super::problem::{Problem, Step, locate, suggestion};
 use super::registry::{Programs, Settings, Start};
@@ -69,13 +70,39 @@ impl<'a> Check<'a> {
     fn links(&mut self) {
         for (name, link) in &self.scenario.link {
             let path = || path!["link", name.as_str()];
-            let known = build::PRESETS;
-            if let Some(preset) = link.preset.as_deref().filter(|preset| build::preset(preset).is_none()) {
-                let hint = suggestion(preset, known.iter().copied());
+            let members = build::members(self.scenario, name);
+            let two = members.len() == 2;
+            if !two && (link.duplex != Duplex::Full || !link.toward.is_empty() || link.person.is_some()) {
+                let those = members.join(", ");
+                self.problem(
+                    path(),
+                    format!(
+                        "half, simplex, \"a>b\" and person are for links of two nodes, and on {name:?} are {those}; put a \
+                         router or another link between"
+                    ),
+                );
+            }
+            if let Some(person) = link.person.as_deref().filter(|person| !members.contains(person)) {
+                let hint = suggestion(person, members.iter().copied());
+                self.problem(
+                    path!["link", name.as_str(), "person"],
+                    format!("no node {person:?} is on the link {name:?}; {hint}"),
+                );
+            }
+            if let Some(preset) = link.preset
+                && preset.up() != preset.down()
+                && link.person.is_none()
+            {
                 self.problem(
                     path!["link", name.as_str(), "preset"],
-                    format!("there is no preset {preset:?}; {hint}"),
+                    format!(
+                        "{preset} is not the same both ways: say at whose end the person is, as person = {:?}",
+                        members.first().copied().unwrap_or("NODE")
+                    ),
                 );
+            }
+            if let Duplex::Simplex(way) = &link.duplex {
+                self.way(&path!["link", name.as_str(), "duplex"], name, way);
             }
             if let Some(subnet) = &link.subnet
                 && let Err(error) = build::subnet(subnet)
@@ -247,7 +274,16 @@ impl<'a> Check<'a> {
                 (Some(&hole.link), &None)
             }
             Action::Silence(silence) => (Some(&silence.link), &None),
-            Action::Set(set) => (Some(&set.link), &set.way),
+            Action::Set(set) => {
+                let half = self.scenario.link.get(&set.link).is_some_and(|link| link.duplex == Duplex::Half);
+                if half {
+                    self.problem(path("link"), "what a half-duplex link does cannot change while it runs");
+                }
+                if set.way.is_some() && build::members(self.scenario, &set.link).len() != 2 {
+                    self.problem(path("way"), "one direction alone can change on links of two nodes");
+                }
+                (Some(&set.link), &set.way)
+            }
             Action::Rebind(on) => {
                 self.node(&path("node"), &on.node, Some(Kind::Nat));
                 (None, &None)

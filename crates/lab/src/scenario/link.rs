@@ -1,15 +1,17 @@
 //! Links, and what they do to the frames on them.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Formatter};
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+use std::time::Duration;
 
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 
 use super::text::Read;
-use crate::link::{Discipline, Impairments, Jitter, Loss};
-use crate::units::{Chance, Delay, Rate};
+use crate::link::{Discipline, Displaced, Impairments, Jitter, Loss, Preset, Reordering, Schedule};
+use crate::units::{Chance, Delay, Rate, UnitError};
 
 /// A link: an Ethernet segment for any number of nodes. What it does to frames counts one way, in each direction.
 ///
@@ -24,8 +26,10 @@ pub struct Link {
     pub mtu: Option<u16>,
     /// Who may speak when.
     pub duplex: Duplex,
-    /// What it does to frames, before what is said beside: a preset of `fourwire impair`, such as `3g`.
-    pub preset: Option<String>,
+    /// What it does to frames, before what is said beside: a link that people know, such as `3g`.
+    pub preset: Option<Preset>,
+    /// The node at the person's end of the preset, where its two directions differ.
+    pub person: Option<String>,
     /// What it does to frames in each direction.
     pub both: Change,
     /// What it does to frames from one node to another (`"a>b"`) instead.
@@ -41,17 +45,39 @@ pub enum LinkKind {
     Ethernet,
 }
 
-/// Who may speak when on a link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// Who may speak when on a link. Written `full`, `half`, or `a>b` where only `a` speaks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Duplex {
     /// All at any time.
     #[default]
     Full,
-    /// One at a time: carrier sense, collisions, back-off.
+    /// One of two at a time: carrier sense, collisions, back-off.
     Half,
-    /// One end speaks, the other only listens.
-    Simplex,
+    /// One direction only.
+    Simplex(String),
+}
+
+impl FromStr for Duplex {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        match text {
+            "full" => Ok(Self::Full),
+            "half" => Ok(Self::Half),
+            way if way.contains('>') => Ok(Self::Simplex(way.to_owned())),
+            _ => Err(UnitError::form(text, "\"full\", \"half\", or \"a>b\" where only a speaks")),
+        }
+    }
+}
+
+impl Display for Duplex {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Full => "full",
+            Self::Half => "half",
+            Self::Simplex(way) => way,
+        })
+    }
 }
 
 /// Declares what can be changed about a direction, once for reading, writing and doing it.
@@ -95,6 +121,15 @@ macro_rules! changes {
                 })*
             }
 
+            /// All that is the same, but for one thing less; one for each thing that is different.
+            pub(super) fn calmer(&self) -> Vec<Self> {
+                let mut all = Vec::new();
+                $(if self.$field.is_some() {
+                    all.push(Self { $field: None, ..self.clone() });
+                })*
+                all
+            }
+
             /// Changes `impairments` to what is said here.
             pub fn apply(&self, impairments: &mut Impairments) {
                 $(if let Some(value) = self.$field.clone() {
@@ -118,8 +153,78 @@ changes! {
     loss: Loss,
     /// How likely a frame arrives twice.
     duplication: Chance,
+    /// Which frames are held back while others pass them.
+    reordering: Held,
     /// How likely one bit of a frame is flipped.
     corruption: Chance,
+    /// When the link works at all.
+    schedule: OnOff,
+}
+
+/// Frames that are held back while others pass them. Written `1% 10ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// How likely that happens to a frame.
+    pub chance: Chance,
+    /// For how long.
+    pub by: Delay,
+}
+
+impl FromStr for Held {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let form = "how likely, and for how long: \"1% 10ms\"";
+        let (chance, by) = text.trim().split_once(' ').ok_or_else(|| UnitError::form(text, form))?;
+        Ok(Self { chance: chance.parse()?, by: by.parse()? })
+    }
+}
+
+impl Display for Held {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.chance, self.by)
+    }
+}
+
+impl From<Held> for Reordering {
+    fn from(held: Held) -> Self {
+        Self { chance: held.chance, gap: 0, how: Displaced::Held(held.by.into()) }
+    }
+}
+
+/// A link that works for a while, then does not, again and again; frames wait meanwhile. Written `5s on, 500ms off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnOff {
+    /// How long it works.
+    pub on: Delay,
+    /// How long it then does not.
+    pub off: Delay,
+}
+
+impl FromStr for OnOff {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let wrong =
+            || UnitError::form(text, "how long it works, then how long it does not: \"5s on, 500ms off\"");
+        let (on, off) = text.split_once(',').ok_or_else(wrong)?;
+        let on = on.trim().strip_suffix("on").ok_or_else(wrong)?;
+        let off = off.trim().strip_suffix("off").ok_or_else(wrong)?;
+        Ok(Self { on: on.parse()?, off: off.parse()? })
+    }
+}
+
+impl Display for OnOff {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} on, {} off", self.on, self.off)
+    }
+}
+
+impl From<OnOff> for Option<Schedule> {
+    fn from(times: OnOff) -> Self {
+        let (on, off) = (times.on.into(), times.off.into());
+        Some(Schedule { on, off, from: Duration::ZERO, waits: true })
+    }
 }
 
 /// A map's key that must be one of some, or one by itself.
@@ -183,7 +288,7 @@ impl<'de> Deserialize<'de> for Link {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Link, A::Error> {
-                const OWN: &[&str] = &["kind", "subnet", "mtu", "duplex", "preset", "\"a>b\""];
+                const OWN: &[&str] = &["kind", "subnet", "mtu", "duplex", "preset", "person", "\"a>b\""];
                 let mut link = Link::default();
                 while let Some(key) =
                     map.next_key_seed(OneOf(&[OWN, Change::FIELDS], |key| key.contains('>')))?
@@ -192,8 +297,9 @@ impl<'de> Deserialize<'de> for Link {
                         "kind" => link.kind = map.next_value::<SomeKind>()?.0,
                         "subnet" => link.subnet = Some(map.next_value()?),
                         "mtu" => link.mtu = Some(map.next_value()?),
-                        "duplex" => link.duplex = map.next_value()?,
-                        "preset" => link.preset = Some(map.next_value()?),
+                        "duplex" => link.duplex = map.next_value::<Read<_>>()?.0,
+                        "preset" => link.preset = Some(map.next_value::<Read<_>>()?.0),
+                        "person" => link.person = Some(map.next_value()?),
                         key if key.contains('>') => {
                             link.toward.insert(key.to_owned(), map.next_value()?);
                         }
@@ -228,7 +334,7 @@ impl<'de> Deserialize<'de> for SomeKind {
 
 impl Serialize for Link {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { kind, subnet, mtu, duplex, preset, both, toward } = self;
+        let Self { kind, subnet, mtu, duplex, preset, person, both, toward } = self;
         let mut map = serializer.serialize_map(None)?;
         if *kind != LinkKind::default() {
             map.serialize_entry("kind", kind)?;
@@ -240,10 +346,13 @@ impl Serialize for Link {
             map.serialize_entry("mtu", mtu)?;
         }
         if *duplex != Duplex::default() {
-            map.serialize_entry("duplex", duplex)?;
+            map.serialize_entry("duplex", &duplex.to_string())?;
         }
         if let Some(preset) = preset {
-            map.serialize_entry("preset", preset)?;
+            map.serialize_entry("preset", &preset.to_string())?;
+        }
+        if let Some(person) = person {
+            map.serialize_entry("person", person)?;
         }
         both.write(&mut map)?;
         toward.iter().try_for_each(|(way, change)| map.serialize_entry(way, change))?;

@@ -10,12 +10,15 @@ mod expectation;
 mod format;
 mod journal;
 mod judge;
+mod junit;
 mod link;
 mod measure;
 mod moment;
 mod problem;
 mod registry;
 mod run;
+mod shrink;
+mod sweep;
 pub mod text;
 
 pub use context::{Context, Ending, Names as NodeNames};
@@ -25,9 +28,12 @@ pub use expectation::{Bound, Delivered, Expectation, Less, Names, NoSocketLeft, 
 pub use format::{Kind, Node, Program, Routing, Scenario, VERSION};
 pub use journal::{Clock, Journal, Line};
 pub use judge::Verdict;
+pub use junit::{Report, Suite};
 pub use link::{Change, Duplex, Link, LinkKind};
 pub use measure::{Measure, MeasureError};
 pub use moment::Moment;
 pub use problem::{Problem, Refused, Step};
 pub use registry::{Ended, Programs};
 pub use run::Outcome;
+pub use shrink::Shrunk;
+pub use sweep::Swept;

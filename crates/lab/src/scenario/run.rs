@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use host::Instant;
 
-use super::build::{Weather, topology};
+use super::build::{Weather, finish, topology};
 use super::context::{Context, Ending, Names};
 use super::document::Checked;
 use super::expectation::Expectation;
@@ -85,7 +85,7 @@ struct Run<'a> {
     starts: &'a [Start],
     lab: &'a Lab,
     network: Network,
-    weather: Weather,
+    weather: Weather<'a>,
     names: Names,
     clock: Clock,
     pages: Arc<Mutex<Pages>>,
@@ -134,6 +134,7 @@ impl<'a> Run<'a> {
         let scenario = &checked.scenario;
         let topology = topology(scenario).expect("the scenario was checked: its parts fit");
         let network = topology.build(lab).expect("the scenario was checked: it can be built");
+        finish(scenario, &network).expect("the scenario was checked: its links are there");
         let mut names = BTreeMap::new();
         for (address, name) in network.names() {
             names.entry(name.to_owned()).or_insert(address);
