@@ -2,7 +2,12 @@
 
 mod check;
 mod programs;
+mod progress;
 mod run;
+mod story;
+
+use std::io;
+use std::path::PathBuf;
 
 /// Try programs on bad networks, in virtual time: the same result each time for the same seed.
 #[derive(Clone, Debug, clap::Args)]
@@ -15,6 +20,8 @@ pub(crate) struct Args {
 enum Command {
     Check(check::Args),
     Run(run::Args),
+    /// List the programs that scenarios may run.
+    Programs,
 }
 
 /// Why it came to nothing.
@@ -26,8 +33,11 @@ pub(crate) enum Error {
     /// What was expected did not come about: it was told.
     #[error("{0}")]
     Failed(String),
+    /// A file that was asked for.
+    #[error("cannot write {}: {}", .0.display(), .1)]
+    Write(PathBuf, io::Error),
     #[error("the system refused: {0}")]
-    System(#[from] std::io::Error),
+    System(#[from] io::Error),
 }
 
 /// Does what was asked for.
@@ -35,5 +45,16 @@ pub(crate) fn run(args: Args) -> Result<(), Error> {
     match args.command {
         Command::Check(args) => check::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Programs => {
+            list();
+            Ok(())
+        }
+    }
+}
+
+/// Tells which programs there are.
+fn list() {
+    for (name, about) in programs::all().list() {
+        println!("{name:<10} {about}");
     }
 }

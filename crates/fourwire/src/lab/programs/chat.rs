@@ -1,14 +1,15 @@
 //! `chat`: a client that says numbered messages in a room, and hears those of others.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Client, Config, Event, Events, Json, Recovery, SubscribeOptions};
+use client::{Client, Event, Events, Recovery, SubscribeOptions};
 use host::{Host, Instant, sleep, sleep_until};
 use lab::scenario::text::{self, option};
-use lab::scenario::{Context, Ended};
+use lab::scenario::{Context, Ended, Journal};
 use lab::units::Delay;
 use serde::{Deserialize, Serialize};
+
+use super::client;
 
 /// The settings of `chat`.
 #[derive(Clone, Debug, Deserialize)]
@@ -36,7 +37,25 @@ pub(super) struct Settings {
     /// How long the server may be silent past its ping interval before it is taken for dead.
     #[serde(default, deserialize_with = "option::deserialize")]
     slack: Option<Delay>,
+    /// When it stops to read what the server sends, and for how long.
+    #[serde(default)]
+    deaf: Option<Deaf>,
 }
+
+/// A while in which nothing is read.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Deaf {
+    /// When it begins, after the program has started.
+    #[serde(deserialize_with = "text::deserialize")]
+    after: Delay,
+    /// How long it lasts.
+    #[serde(rename = "for", deserialize_with = "text::deserialize")]
+    lasts: Delay,
+}
+
+/// Events that may wait: few, so that who does not listen stops to read.
+const EVENTS: usize = 16;
 
 fn second() -> Delay {
     Delay::from(Duration::from_secs(1))
@@ -44,7 +63,7 @@ fn second() -> Delay {
 
 /// One message.
 #[derive(Serialize, Deserialize)]
-struct Said {
+pub(super) struct Said {
     from: String,
     number: u64,
     /// When it was said, in nanoseconds on the journal's clock.
@@ -53,24 +72,23 @@ struct Said {
     fill: String,
 }
 
+impl Said {
+    /// Writes down that it was heard, and how long that took.
+    pub(super) fn heard(&self, journal: &Journal) {
+        journal.received(&self.from, self.number);
+        journal.sample("latency", journal.now().since(Instant::from_nanos(self.at)));
+    }
+}
+
 /// Talks and listens until the scenario ends.
 pub(super) async fn run<H: Host>(context: Context<H>, settings: Settings) -> Ended {
-    let mut config = Config::new(&settings.url).map_err(|error| error.to_string())?;
-    config.name = "fourwire-lab".to_owned();
-    // A broken network is what this is about: only the scenario's end ends a request.
-    config.request_timeout = Duration::from_secs(24 * 3_600);
+    let mut config = client(&context, &settings.url, &context.name)?;
+    config.events = EVENTS;
     if let Some(slack) = settings.slack {
         config.ping_slack = slack.into();
     }
-    let name = std::collections::BTreeMap::from([("name", &*context.name)]);
-    config.data = Some(Json::from_value(&name).map_err(|error| error.to_string())?);
-    let names = context.names.clone();
-    config.dialer.resolver = Some(Arc::new(move |name, port| {
-        let found = names.resolve(name).map(|address| vec![(address, port).into()]);
-        Box::pin(async move { found })
-    }));
     let (client, events) = Client::start(context.host.clone(), config);
-    let watching = context.host.spawn(watch(context.clone(), events));
+    let watching = context.host.spawn(watch(context.clone(), events, settings.deaf));
     let speaking = context.host.spawn(speak(context.clone(), client.clone(), settings));
     context.ending.requested().await;
     speaking.abort();
@@ -80,17 +98,24 @@ pub(super) async fn run<H: Host>(context: Context<H>, settings: Settings) -> End
 }
 
 /// Writes down what there is to hear.
-async fn watch<H: Host>(context: Context<H>, mut events: Events) {
+async fn watch<H: Host>(context: Context<H>, mut events: Events, mut deaf: Option<Deaf>) {
     let journal = &context.journal;
+    let started = context.host.now();
     while let Some(event) = events.next().await {
+        if let Some(Deaf { lasts, .. }) =
+            deaf.take_if(|deaf| context.host.now() >= started + deaf.after.into())
+        {
+            journal.noticed("deaf");
+            sleep(&context.host, lasts.into()).await;
+            journal.noticed("listening again");
+        }
         match event {
             Event::Publication { publication, .. } => {
                 let Ok(said) = publication.data.parse::<Said>() else {
                     journal.noticed("something that is no message");
                     continue;
                 };
-                journal.received(&said.from, said.number);
-                journal.sample("latency", journal.now().since(Instant::from_nanos(said.at)));
+                said.heard(journal);
             }
             Event::Connected { .. } => journal.noticed("connected"),
             Event::Disconnected { reason, .. } => {

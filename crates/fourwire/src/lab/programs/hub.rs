@@ -1,7 +1,5 @@
 //! `hub`: the server of `fourwire serve`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
 use host::Host;
 use hub::store::Memory;
 use lab::scenario::text::option;
@@ -9,6 +7,8 @@ use lab::scenario::{Context, Ended};
 use lab::units::{Delay, Size};
 use serde::Deserialize;
 use server::Shutdown;
+
+use super::{any, failed};
 
 /// The settings of `hub`.
 #[derive(Clone, Debug, Deserialize)]
@@ -37,10 +37,7 @@ impl Default for Settings {
 
 /// Serves until the scenario ends.
 pub(super) async fn run<H: Host>(context: Context<H>, settings: Settings) -> Ended {
-    let mut config = server::Config {
-        listen: vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), settings.port)],
-        ..server::Config::default()
-    };
+    let mut config = server::Config { listen: vec![any(settings.port)], ..server::Config::default() };
     // The machines of a lab are nobody else's.
     config.http.insecure = true;
     if let Some(ping) = settings.ping {
@@ -64,5 +61,5 @@ pub(super) async fn run<H: Host>(context: Context<H>, settings: Settings) -> End
         ending.requested().await;
         trigger.pull();
     });
-    station.serve(context.host, shutdown).await.map_err(|error| error.to_string())
+    station.serve(context.host, shutdown).await.map_err(failed)
 }
