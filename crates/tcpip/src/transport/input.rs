@@ -207,7 +207,8 @@ impl Transport {
         };
         let mut opening = self.opening(now, flow, path.mtu, settings);
         opening.initial_sequence = cookie;
-        let syn = format::Header { options: cookies::remembered(&syn.options), ..*syn };
+        let (flags, options) = (Flags::SYN, cookies::remembered(&syn.options));
+        let syn = format::Header { flags, options, ..*syn };
         // What the handshake would have sent, with what it has to bring back; then it is forgotten.
         let mut connection = Connection::accept(now, opening, &syn);
         if let Some(answer) = connection.transmit(now, 0) {

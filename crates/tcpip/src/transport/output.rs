@@ -41,7 +41,7 @@ impl Transport {
                 let flow = slot.flow;
                 let mut packet = Descending::new(segment.payload);
                 // What else goes wrong here is a loss, and is sent again as what is lost elsewhere.
-                let sent = send(now, flow, &segment.header, &mut packet, below);
+                let sent = send_as(now, flow, &segment.header, &mut packet, segment.markable, below);
                 if let Err(SendError::TooBig(mtu)) = sent {
                     slot.connection.set_path_mtu(now, mtu);
                 }
@@ -144,12 +144,27 @@ impl Transport {
     }
 }
 
-/// Puts the header in front and hands the segment down.
+/// As [`send_as`], never to be marked.
 pub(super) fn send(
     now: Instant,
     flow: Flow,
     header: &Header,
     packet: &mut Descending<'_>,
+    below: &mut dyn Internet,
+) -> Result<(), SendError> {
+    send_as(now, flow, header, packet, false, below)
+}
+
+/// ECT(0) (RFC 3168 section 5).
+const MARKABLE: u8 = 2;
+
+/// Puts the header in front and hands the segment down; a router may mark its packet when it is `markable`.
+fn send_as(
+    now: Instant,
+    flow: Flow,
+    header: &Header,
+    packet: &mut Descending<'_>,
+    markable: bool,
     below: &mut dyn Internet,
 ) -> Result<(), SendError> {
     let (source, destination) = (flow.local.ip(), flow.remote.ip());
@@ -163,7 +178,7 @@ pub(super) fn send(
         destination,
         protocol: Protocol::TCP,
         ttl: None,
-        traffic_class: 0,
+        traffic_class: if markable { MARKABLE } else { 0 },
         dont_fragment: true,
         interface: None,
     };

@@ -7,6 +7,7 @@ use host::Instant;
 use trace::{Direction, Endpoints, Event, Message};
 use wire::tcp::{Flags, Header, SeqNumber};
 
+use super::ecn::Notification;
 use super::face::{Changes, End, Info, Negotiated, Opening, ReadError, Shortage, State, WriteError};
 use super::receiving::{self, Ack, Receiving};
 use super::sending::Sending;
@@ -41,6 +42,7 @@ pub struct Connection {
     pub(super) keepalives: u32,
     pub(super) keepalive_due: bool,
     pub(super) challenges: Challenges,
+    pub(super) ecn: Notification,
     /// What of the host's memory it may hold.
     pub(super) share: Share,
     pub(super) written: u64,
@@ -87,7 +89,9 @@ impl Connection {
         sending.set_window(u32::from(syn.window), syn.sequence, opening.initial_sequence);
         let receiving = Receiving::new(now, syn.sequence, &agreed, &opening);
         let flow = Box::new(Flow { sending, receiving });
-        Self::new(now, opening, Phase::SynReceived(SynReceived { flow, passive: true }))
+        let mut ecn = Notification::default();
+        ecn.meet(opening.settings.ecn, syn.flags);
+        Self { ecn, ..Self::new(now, opening, Phase::SynReceived(SynReceived { flow, passive: true })) }
     }
 
     /// Brings back the connection that a SYN cookie stood for: ESTABLISHED. `ack` acknowledges the cookie, which is
@@ -119,6 +123,7 @@ impl Connection {
             keepalives: 0,
             keepalive_due: false,
             challenges: Challenges::default(),
+            ecn: Notification::default(),
             share: Share::ALL,
             written: 0,
             read: 0,

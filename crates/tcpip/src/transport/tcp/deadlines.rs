@@ -93,6 +93,7 @@ impl Connection {
                 Expired::Nothing => {}
                 Expired::Probe => sending.ask_tail(),
                 Expired::Retransmit => {
+                    self.ecn.reduce();
                     let backoffs = sending.recovery.backoffs();
                     if backoffs > retries && (silent || !needs_silence) {
                         self.give_up();

@@ -7,6 +7,7 @@ use trace::{Tracer, Why};
 use wire::tcp::{Header, SeqNumber};
 
 use super::congestion::Algorithm;
+use super::ecn::Ecn;
 use crate::internet::Problem;
 
 /// What the application chooses for a connection.
@@ -24,6 +25,8 @@ pub struct Settings {
     /// How long bytes may go unacknowledged before the connection is given up (RFC 5482). `None` for what
     /// RFC 9293 section 3.8.3 asks: fifteen retransmissions, never while a closed window is answered for.
     pub user_timeout: Option<Duration>,
+    /// Explicit congestion notification (RFC 3168).
+    pub ecn: Ecn,
     /// Congestion control.
     pub algorithm: Algorithm,
     /// How long TIME-WAIT lasts (2 MSL).
@@ -40,6 +43,7 @@ impl Default for Settings {
             nodelay: false,
             keepalive: None,
             user_timeout: None,
+            ecn: Ecn::default(),
             algorithm: Algorithm::default(),
             time_wait: Duration::from_secs(60),
             fin_wait_2: Duration::from_secs(60),
@@ -109,6 +113,8 @@ pub struct Segment<'a> {
     pub payload: [&'a [u8]; 2],
     /// When the payload is longer than one segment takes: into how many bytes each the device is to cut it.
     pub segment_size: Option<u16>,
+    /// A router may mark its packet in place of dropping it: ECT(0) goes with it (RFC 3168 section 5).
+    pub markable: bool,
     /// Why it is sent.
     pub why: Why,
 }

@@ -16,9 +16,8 @@ use super::state::{Flow, Phase};
 const LONGEST_TRIP: Duration = Duration::from_secs(600);
 
 impl Connection {
-    /// A segment with a right checksum came for this connection. `ecn` is the ECN field of its packet; it is not looked
-    /// at as long as ECN is not negotiated.
-    pub fn receive(&mut self, now: Instant, segment: &Header, payload: &[u8], _ecn: u8) {
+    /// A segment with a right checksum came for this connection. `ecn` is the ECN field of its packet.
+    pub fn receive(&mut self, now: Instant, segment: &Header, payload: &[u8], ecn: u8) {
         self.opening.tracer.emit(now.as_nanos(), || {
             Event::Segment(trace::Segment {
                 endpoints: self.endpoints(),
@@ -33,7 +32,7 @@ impl Connection {
         match &self.phase {
             Phase::Closed(_) => {}
             Phase::SynSent(_) => self.receive_syn_sent(now, segment),
-            _ => self.receive_synchronized(now, segment, payload),
+            _ => self.receive_synchronized(now, segment, payload, ecn),
         }
     }
 
@@ -57,6 +56,11 @@ impl Connection {
         }
         if !segment.flags.contains(Flags::SYN) {
             return;
+        }
+        if acknowledges {
+            self.ecn.answered(segment.flags);
+        } else {
+            self.ecn.meet(self.opening.settings.ecn, segment.flags);
         }
         let agreed = agreed(&self.opening, segment);
         let mut receiving = Receiving::new(now, segment.sequence, &agreed, &self.opening);
@@ -90,7 +94,7 @@ impl Connection {
     }
 
     /// RFC 9293 section 3.10.7.4, with RFC 5961 and RFC 7323.
-    fn receive_synchronized(&mut self, now: Instant, segment: &Header, payload: &[u8]) {
+    fn receive_synchronized(&mut self, now: Instant, segment: &Header, payload: &[u8], ecn: u8) {
         let mut segment = *segment;
         if matches!(self.phase, Phase::SynReceived(_)) && !self.meet_syn(now, &mut segment) {
             return;
@@ -100,6 +104,9 @@ impl Connection {
         }
         if !segment.flags.contains(Flags::ACK) || !self.acknowledge(now, &segment, payload) {
             return;
+        }
+        if !payload.is_empty() {
+            self.ecn.received(segment.flags, ecn);
         }
         self.take_payload(now, &segment, payload);
     }
@@ -214,6 +221,10 @@ impl Connection {
         if !number.is_before(sending.una()) {
             let sack = if receiving.sack { segment.options.sack } else { Default::default() };
             let acked = sending.recovery.on_ack(now, Acknowledgment { number, sack: &sack, echo, bare });
+            let echoed = self.ecn.is_echo(segment.flags) && sending.recovery.on_congestion_echo(now);
+            if acked.began || echoed {
+                self.ecn.reduce();
+            }
             if acked.progress {
                 sending.release(now);
                 self.soft = None;

@@ -12,6 +12,7 @@ mod assembler;
 mod buffer;
 mod connection;
 mod deadlines;
+mod ecn;
 mod face;
 mod input;
 mod output;
@@ -21,6 +22,7 @@ mod state;
 mod time_wait;
 
 pub use connection::Connection;
+pub use ecn::Ecn;
 pub use face::{
     Changes, End, Info, Keepalive, Negotiated, Opening, ReadError, Segment, Settings, State, WriteError,
 };

@@ -38,9 +38,15 @@ impl Connection {
             if chosen.push {
                 flags |= Flags::PSH;
             }
+            let mut markable = false;
+            if chosen.len > 0 && chosen.range.start == sending.nxt() {
+                let says;
+                (markable, says) = self.ecn.sending_new();
+                flags |= says;
+            }
             self.sent(now, &chosen);
             let header = self.header(now, chosen.range.start, flags);
-            return Some(self.finish(now, header, &chosen));
+            return Some(Segment { markable, ..self.finish(now, header, &chosen) });
         }
         let (sequence, why) = self.choose_empty(now)?;
         let header = self.header(now, sequence, Flags::ACK);
@@ -95,7 +101,7 @@ impl Connection {
     /// The header of a segment of a synchronized connection: it acknowledges, as all of them do.
     fn header(&mut self, now: Instant, sequence: SeqNumber, flags: Flags) -> Header {
         let (value, room) = (self.clock(now), self.room());
-        let mut header = self.bare_header(sequence, flags);
+        let mut header = self.bare_header(sequence, flags | self.ecn.acknowledging());
         if let Some(Flow { receiving, .. }) = self.phase.flow_mut() {
             header.acknowledgment = receiving.next;
             header.window = receiving.offer(room);
@@ -114,11 +120,15 @@ impl Connection {
         let mut agreed = None;
         let mut echo = 0;
         if let Some(Flow { receiving, .. }) = self.phase.flow_mut() {
-            header.flags |= Flags::ACK;
+            header.flags |= Flags::ACK | self.ecn.answer();
             header.acknowledgment = receiving.next;
             echo = receiving.clock.map_or(0, |(recent, _)| recent);
             agreed = Some((receiving.scales, receiving.sack, receiving.clock.is_some()));
             receiving.on_acknowledged();
+        }
+        if let Phase::SynSent(state) = &self.phase {
+            let first = state.sending.recovery.backoffs() == 0;
+            header.flags |= self.ecn.ask(self.opening.settings.ecn, first);
         }
         header.options = syn_options(&self.opening, agreed, Timestamps { value, echo });
         header
@@ -171,7 +181,7 @@ impl Connection {
         let options = (header.len() - Header::MIN_LEN) as u32;
         let size = sending.map_or(u32::MAX, |sending| sending.largest_payload(options));
         let segment_size = (chosen.len as u64 > u64::from(size)).then_some(size as u16);
-        Segment { header, payload, segment_size, why }
+        Segment { header, payload, segment_size, markable: false, why }
     }
 }
 

@@ -59,6 +59,7 @@ pub(super) struct Carried {
     pub(super) header: Header,
     pub(super) payload: Vec<u8>,
     pub(super) why: Why,
+    pub(super) markable: bool,
 }
 
 pub(super) struct Pair {
@@ -69,6 +70,8 @@ pub(super) struct Pair {
     pub(super) max_payload: u32,
     pub(super) log: Vec<(Instant, Carried)>,
     pub(super) expiries: u64,
+    /// The link marks what may be marked (RFC 3168).
+    pub(super) marks: bool,
     on_the_way: BTreeMap<(Instant, u64), Carried>,
     count: u64,
     dice: Dice,
@@ -101,6 +104,7 @@ impl Pair {
             max_payload: 1448,
             log: Vec::new(),
             expiries: 0,
+            marks: false,
             on_the_way: BTreeMap::new(),
             count: 0,
             dice: Dice::new(seed),
@@ -157,7 +161,8 @@ impl Pair {
                         header.flags = Flags(header.flags.0 & !(Flags::FIN | Flags::PSH).0);
                     }
                     let payload = payload[start..stop].to_vec();
-                    sent.push_back(Carried { to: 1 - side, header, payload, why: segment.why });
+                    let (why, markable) = (segment.why, segment.markable);
+                    sent.push_back(Carried { to: 1 - side, header, payload, why, markable });
                 }
                 assert!(sent.len() < 5000, "a connection sends without end");
             }
@@ -212,17 +217,23 @@ impl Pair {
     }
 
     pub(super) fn deliver(&mut self, carried: &Carried) {
-        let Carried { to, header, payload, .. } = carried;
+        let Carried { to, header, payload, markable, .. } = carried;
+        let ecn = match (markable, self.marks) {
+            (false, _) => 0,
+            (true, false) => 2,
+            (true, true) => 3,
+        };
         let listens = *to == 1 && self.ends[1].is_none();
         if listens && header.flags.contains(Flags::SYN) && !header.flags.contains(Flags::ACK) {
             self.ends[1] = Some(Connection::accept(self.now, opening(1, self.settings[1]), header));
         } else if let Some(end) = self.ends[*to].as_mut().filter(|end| !end.is_finished()) {
-            end.receive(self.now, header, payload, 0);
+            end.receive(self.now, header, payload, ecn);
         } else if !header.flags.contains(Flags::RST) {
             let (flags, sequence) = (Flags::RST, header.acknowledgment);
             let header = Header { flags, sequence, options: Options::default(), ..*header };
             if carried.header.flags.contains(Flags::ACK) {
-                self.carry(Carried { to: 1 - to, header, payload: Vec::new(), why: Why::Reset });
+                let (payload, why) = (Vec::new(), Why::Reset);
+                self.carry(Carried { to: 1 - to, header, payload, why, markable: false });
             }
         }
     }
@@ -250,7 +261,8 @@ impl Pair {
         };
         change(&mut header);
         let before = self.log.len();
-        self.deliver(&Carried { to, header, payload: payload.to_vec(), why: Why::Received });
+        let (payload, why) = (payload.to_vec(), Why::Received);
+        self.deliver(&Carried { to, header, payload, why, markable: false });
         self.flush();
         self.log[before..].iter().map(|(_, carried)| carried.clone()).collect()
     }
