@@ -7,6 +7,7 @@ use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use fourwire_tcpip::transport::tcp::congestion::Algorithm;
 use fourwire_tcpip::transport::tcp::{Ecn, End, Keepalive, ReadError, Settings, State, WriteError};
 use fourwire_tcpip::transport::{Config, ConnectionId, ListenerId};
 use fourwire_tcpip::{Event, StackConfig};
@@ -85,6 +86,7 @@ fn plan(net: &mut Net) -> Plan {
             send_buffer: one_of(&[500, 5000, 60_000]) as usize,
             receive_buffer: one_of(&[2048, 5000, 100_000, 4 << 20]) as usize,
             nodelay: one_of(&[0, 1]) == 1,
+            algorithm: Algorithm::ALL[one_of(&[0, 1]) as usize],
             ecn: [Ecn::Off, Ecn::Passive, Ecn::On][one_of(&[0, 1, 2]) as usize],
             user_timeout: (patience > 0).then(|| Duration::from_secs(patience)),
             keepalive: Some(Keepalive {

@@ -48,9 +48,9 @@ pub trait Controller: fmt::Debug + Send {
 #[non_exhaustive]
 pub enum Algorithm {
     /// RFC 5681 with the byte counting of RFC 3465.
-    #[default]
     NewReno,
-    /// RFC 9438.
+    /// RFC 9438: no slower than the other, and far faster on long paths; what others on the way use as well.
+    #[default]
     Cubic,
 }
 
