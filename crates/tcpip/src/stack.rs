@@ -250,6 +250,34 @@ impl Stack {
         self.transport.udp_error(id)
     }
 
+    /// Receives what is sent to `group`: [`Transport::udp_join`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Transport::udp_join`].
+    pub fn udp_join(
+        &mut self,
+        now: Instant,
+        id: UdpId,
+        group: IpAddr,
+        on: Option<InterfaceId>,
+        out: &mut dyn Transmit,
+    ) -> Result<InterfaceId, SocketError> {
+        self.transport.udp_join(now, id, group, on, &mut self.internet.with(out))
+    }
+
+    /// Receives what is sent to `group` no more.
+    pub fn udp_leave(
+        &mut self,
+        now: Instant,
+        id: UdpId,
+        group: IpAddr,
+        on: InterfaceId,
+        out: &mut dyn Transmit,
+    ) {
+        self.transport.udp_leave(now, id, group, on, &mut self.internet.with(out));
+    }
+
     /// Closes a datagram socket.
     pub fn close_udp(&mut self, id: UdpId) {
         self.transport.close_udp(id);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::{ConnectionId, ListenerId, UdpId};
 use crate::counters::counters;
-use crate::internet::SendError;
+use crate::internet::{ConfigError, SendError};
 
 /// Limits of a host's transport layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +103,9 @@ pub enum SocketError {
     /// The socket is gone.
     #[error("the socket is closed")]
     Closed,
+    /// There is no such group, or no interface to join it on.
+    #[error(transparent)]
+    Group(#[from] ConfigError),
     /// There is no way to the other end.
     #[error(transparent)]
     Send(#[from] SendError),

@@ -48,7 +48,7 @@ impl Transport {
                 }
             }
             Protocol::UDP => {
-                if self.sockets.find(flow.local).is_none() {
+                if !self.sockets.sent_over(&flow) {
                     return;
                 }
                 if let Some(id) = self.sockets.icmp_error(flow, error.problem) {
@@ -277,7 +277,7 @@ impl Transport {
         };
         let to = SocketAddr::new(delivery.destination, header.destination_port);
         let from = SocketAddr::new(delivery.source, header.source_port);
-        match self.sockets.receive(to, from, payload, &mut self.budget) {
+        match self.sockets.receive(delivery.interface, to, from, payload, &mut self.budget) {
             Received::Nobody if delivery.to_many => Verdict::Dropped(Drop::Unwanted),
             Received::Nobody => Verdict::NoPort,
             Received::Full => {

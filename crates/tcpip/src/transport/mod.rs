@@ -27,12 +27,13 @@ pub use listeners::ListenerId;
 pub use udp::UdpId;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::{Deref, DerefMut};
 
 use host::{Instant, Random};
 use trace::Tracer;
 
+use crate::InterfaceId;
 use crate::internet::Internet;
 use budget::{Budget, FLOOR, HALF_OPEN, MEAL};
 use connections::Connections;
@@ -53,6 +54,8 @@ pub struct Transport {
     time_waits: TimeWaits,
     listeners: Listeners,
     sockets: Sockets,
+    /// Groups of sockets that were closed.
+    leaving: Vec<(InterfaceId, IpAddr)>,
     ports: Ports,
     secrets: Secrets,
     cookies: Cookies,
@@ -77,6 +80,7 @@ impl Transport {
             time_waits: TimeWaits::new(config.time_waits, &mut random),
             listeners: Listeners::default(),
             sockets: Sockets::default(),
+            leaving: Vec::new(),
             ports: Ports::new(&mut random),
             secrets: Secrets::new(&mut random),
             timers: Timers::new(),

@@ -18,6 +18,9 @@ const SEGMENTS_PER_TURN: usize = 16;
 impl Transport {
     /// Sends what connections have to send, in turns, until nothing is left or the devices have no room.
     pub fn transmit(&mut self, now: Instant, below: &mut dyn Internet) {
+        for (on, group) in self.leaving.drain(..) {
+            below.leave(now, on, group);
+        }
         let mut blocked = Vec::new();
         loop {
             self.feed();
@@ -138,6 +141,7 @@ impl Transport {
             dont_fragment: false,
             interface: None,
         };
+        self.sockets.note_sent(id, to);
         below.send(now, &sending, &mut packet)?;
         self.counters.datagrams_out += 1;
         Ok(())

@@ -505,6 +505,10 @@ fn an_error_about_a_datagram_reaches_who_sent_it() {
     };
     let now = pair.now;
     let mut below = Below::default();
+    pair.hosts[0].icmp_error(now, &error(99, Problem::PortUnreachable), &mut below);
+    assert_eq!(pair.hosts[0].udp_error(here), None, "it sent nothing there yet");
+    let to = "10.0.0.2:53".parse().unwrap();
+    pair.hosts[0].udp_send(now, here, b"?", to, &mut below).unwrap();
     pair.hosts[0].icmp_error(now, &error(98, Problem::PortUnreachable), &mut below);
     assert_eq!(pair.hosts[0].udp_error(here), None);
     pair.hosts[0].icmp_error(now, &error(98, Problem::TooBig(600)), &mut below);

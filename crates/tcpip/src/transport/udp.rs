@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use host::Instant;
+
 use super::Flow;
 use super::budget::Budget;
 use super::{SocketError, Transport, with_port};
-use crate::internet::Problem;
+use crate::InterfaceId;
+use crate::internet::{Internet, Problem};
 
 /// A datagram socket. Never another's, even when it is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,7 +36,16 @@ struct Socket {
     limit: usize,
     error: Option<Problem>,
     told: bool,
+    /// To whom it sent last.
+    recent: VecDeque<SocketAddr>,
+    groups: Vec<(InterfaceId, IpAddr)>,
 }
+
+/// Ends that a socket remembers, so that an error about a datagram to them is believed.
+const RECENT: usize = 16;
+
+/// Groups that a socket may be in.
+const GROUPS: usize = 32;
 
 /// What a datagram costs beside its payload.
 const OVERHEAD: usize = 64;
@@ -86,11 +98,56 @@ impl Transport {
         Some((len, from))
     }
 
-    /// Closes a datagram socket. What waited there is gone.
+    /// Receives what is sent to `group`, on the interface `on` or else on that which leads there: which one it is.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::Closed`], [`SocketError::TooMany`], [`SocketError::Group`].
+    pub fn udp_join(
+        &mut self,
+        now: Instant,
+        id: UdpId,
+        group: IpAddr,
+        on: Option<InterfaceId>,
+        below: &mut dyn Internet,
+    ) -> Result<InterfaceId, SocketError> {
+        let socket = self.sockets.sockets.get_mut(&id).ok_or(SocketError::Closed)?;
+        if socket.groups.len() >= GROUPS {
+            return Err(SocketError::TooMany);
+        }
+        let on = below.join(now, on, group)?;
+        if socket.groups.contains(&(on, group)) {
+            below.leave(now, on, group);
+        } else {
+            socket.groups.push((on, group));
+        }
+        Ok(on)
+    }
+
+    /// Receives what is sent to `group` no more.
+    pub fn udp_leave(
+        &mut self,
+        now: Instant,
+        id: UdpId,
+        group: IpAddr,
+        on: InterfaceId,
+        below: &mut dyn Internet,
+    ) {
+        let Some(socket) = self.sockets.sockets.get_mut(&id) else { return };
+        let before = socket.groups.len();
+        socket.groups.retain(|&member| member != (on, group));
+        if socket.groups.len() < before {
+            below.leave(now, on, group);
+        }
+    }
+
+    /// Closes a datagram socket. What waited there is gone; its groups are left with the next
+    /// [`transmit`](Self::transmit).
     pub fn close_udp(&mut self, id: UdpId) {
-        let bytes = self.sockets.sockets.get(&id).map_or(0, |socket| socket.bytes);
-        self.budget.change(bytes, 0);
-        self.sockets.remove(id);
+        if let Some(socket) = self.sockets.remove(id) {
+            self.budget.change(socket.bytes, 0);
+            self.leaving.extend(socket.groups);
+        }
     }
 }
 
@@ -101,16 +158,43 @@ impl Sockets {
         }
         self.last += 1;
         let id = UdpId(self.last);
-        let socket = Socket { local, received: VecDeque::new(), bytes: 0, limit, error: None, told: false };
+        let socket = Socket {
+            local,
+            received: VecDeque::new(),
+            bytes: 0,
+            limit,
+            error: None,
+            told: false,
+            recent: VecDeque::new(),
+            groups: Vec::new(),
+        };
         self.sockets.insert(id, socket);
         self.addresses.insert(local, id);
         Some(id)
     }
 
-    fn remove(&mut self, id: UdpId) {
-        if let Some(socket) = self.sockets.remove(&id) {
-            self.addresses.remove(&socket.local);
+    fn remove(&mut self, id: UdpId) -> Option<Socket> {
+        let socket = self.sockets.remove(&id)?;
+        self.addresses.remove(&socket.local);
+        Some(socket)
+    }
+
+    /// A datagram leaves for `to`.
+    pub(super) fn note_sent(&mut self, id: UdpId, to: SocketAddr) {
+        if let Some(socket) = self.sockets.get_mut(&id)
+            && !socket.recent.contains(&to)
+        {
+            if socket.recent.len() == RECENT {
+                socket.recent.pop_front();
+            }
+            socket.recent.push_back(to);
         }
+    }
+
+    /// Whether a datagram went over `flow` not long ago.
+    pub(super) fn sent_over(&self, flow: &Flow) -> bool {
+        let socket = self.find(flow.local).and_then(|id| self.sockets.get(&id));
+        socket.is_some_and(|socket| socket.recent.contains(&flow.remote))
     }
 
     /// Where they are bound.
@@ -132,8 +216,10 @@ impl Sockets {
         self.addresses.get(&local).or_else(|| self.addresses.get(&any)).copied()
     }
 
+    /// A datagram came by the interface `on`. One for a group is for its members only.
     pub(super) fn receive(
         &mut self,
+        on: InterfaceId,
         to: SocketAddr,
         from: SocketAddr,
         payload: &[u8],
@@ -141,6 +227,10 @@ impl Sockets {
     ) -> Received {
         let Some(id) = self.find(to) else { return Received::Nobody };
         let Some(socket) = self.sockets.get_mut(&id) else { return Received::Nobody };
+        let group = to.ip();
+        if group.is_multicast() && socket.local.ip() != group && !socket.groups.contains(&(on, group)) {
+            return Received::Nobody;
+        }
         let cost = payload.len() + OVERHEAD;
         // An empty queue takes any datagram.
         let full = !socket.received.is_empty() && socket.bytes + cost > socket.limit;

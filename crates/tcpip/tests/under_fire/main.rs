@@ -3,6 +3,7 @@
 mod adversary;
 mod cve;
 mod forge;
+mod groups;
 mod memory;
 mod net;
 mod time_wait;

@@ -398,7 +398,8 @@ fn after_a_timeout_the_earliest_goes_alone_however_small_it_is() {
 fn an_echo_of_congestion_reduces_the_window_once_for_each_window_of_data() {
     let at = Instant::ORIGIN;
     let none = SackBlocks::default();
-    let mut recovery = Recovery::new(at, Setup::new(START, SEGMENT));
+    let setup = Setup { algorithm: Algorithm::NewReno, ..Setup::new(START, SEGMENT) };
+    let mut recovery = Recovery::new(at, setup);
     recovery.on_sent(at, Range { start: START, end: START + 10_000 }, Why::New, false);
     assert!(recovery.on_congestion_echo(at));
     assert_eq!(recovery.info().congestion_window, 5000);
