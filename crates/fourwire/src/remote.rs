@@ -4,7 +4,7 @@ use std::env;
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
 
-use client::{Client, Config, Event, Events, Json, Proxy, Url};
+use client::{Client, Config, Dialer, Event, Events, Json, Proxy, Url};
 use host::Runtime;
 use kernel::KernelHost;
 
@@ -48,19 +48,24 @@ impl Args {
         if let Some(name) = &self.name {
             config.data = Some(Json::from_value(&std::collections::BTreeMap::from([("name", name)]))?);
         }
-        let resolving = host.clone();
-        let dialer = &mut config.dialer;
-        dialer.proxy = Proxy::of_environment(&config.url, |name| env::var(name).ok())?;
-        if config.url.secure {
-            dialer.tls = Some(self.trust.client(host, &["http/1.1"])?);
-        }
-        dialer.resolver = Some(Arc::new(move |host, port| {
+        config.dialer = dialer(host, &config.url, &self.trust)?;
+        Ok(Client::start(host.clone(), config))
+    }
+}
+
+/// How a program at a terminal reaches `url`: the system looks names up, the environment names the proxy.
+pub(crate) fn dialer(host: &KernelHost, url: &Url, trust: &trust::Args) -> Result<Dialer, Error> {
+    let resolving = host.clone();
+    Ok(Dialer {
+        proxy: Proxy::of_environment(url, |name| env::var(name).ok())?,
+        tls: if url.secure { Some(trust.client(host, &["http/1.1"])?) } else { None },
+        resolver: Some(Arc::new(move |host, port| {
             let name = (host.to_owned(), port);
             // The operating system's resolver knows no way but to block.
             Box::pin(resolving.blocking(move || name.to_socket_addrs().map(Iterator::collect)))
-        }));
-        Ok(Client::start(host.clone(), config))
-    }
+        })),
+        ..Dialer::default()
+    })
 }
 
 /// Tells the person at the terminal about the connection. `false` when nothing more is to be hoped for.

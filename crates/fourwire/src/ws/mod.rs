@@ -1,7 +1,10 @@
-//! `fourwire ws`: the WebSocket protocol by itself, for judges and measurements.
+//! `fourwire ws`: the WebSocket protocol by itself, to talk, to serve, to put load on a server, and for judges.
 
 mod autobahn;
-mod echo;
+mod dial;
+mod listen;
+mod load;
+mod talk;
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,14 +17,27 @@ const MESSAGE_BYTES: usize = 64 << 20;
 /// The shortest message, in bytes, that is handed on instead of copied.
 const LARGE: usize = 16 << 10;
 
-/// The WebSocket protocol by itself: an echo server, and a client for the Autobahn test suite.
+/// Talk to a WebSocket server, be one, or put load on one.
+///
+/// With a URL: what is typed, or comes through a pipe, is sent line by line, and what comes is shown. With --load, so many
+/// connections send and wait for the echo, and latencies are reported. With --echo, --broadcast or --log: a server.
 #[derive(Clone, Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    echo: echo::Args,
+    dial: dial::Args,
+    #[command(flatten)]
+    talk: talk::Args,
+    #[command(flatten)]
+    load: load::Args,
+    #[command(flatten)]
+    listen: listen::Args,
+
+    /// Threads that serve connections, or put load on a server
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
 }
 
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -33,21 +49,30 @@ enum Command {
 /// Why it came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("say what to do: --echo, or autobahn ADDRESS")]
+    #[error("say what to do: a URL to talk to, --echo, --broadcast or --log to serve, or autobahn ADDRESS")]
     Nothing,
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
     #[error(transparent)]
     Autobahn(#[from] autobahn::Error),
+    #[error(transparent)]
+    Dial(#[from] dial::Error),
+    #[error(transparent)]
+    Talk(#[from] talk::Error),
+    #[error(transparent)]
+    Load(#[from] load::Error),
     #[error("the system refused: {0}")]
     System(#[from] io::Error),
 }
 
 /// Does one or the other.
 pub(crate) fn run(args: Args) -> Result<(), Error> {
-    match args.command {
+    let Args { command, dial, talk, load, listen, threads } = args;
+    match command {
         Some(Command::Autobahn(args)) => autobahn::run(args),
-        None => echo::run(args.echo),
+        None if !dial.has_url() => listen::run(&listen, threads),
+        None if load.is_wanted() => load::run(&dial, &load, threads),
+        None => talk::run(&dial, &talk),
     }
 }
 
