@@ -1,6 +1,8 @@
 //! `fourwire ws --echo`, `--broadcast`, `--log`: small servers.
 
+use std::fmt;
 use std::future::{Future, poll_fn};
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
@@ -165,10 +167,13 @@ async fn serve(host: KernelHost, connection: KernelConnection, settings: Arc<Set
         Mode::Echo => until_the_end(&mut socket, &mut Echo, &shutdown).await,
         Mode::Broadcast => spread(&mut socket, &settings, &shutdown).await,
         Mode::Log => {
-            println!("{peer} connected to {path}");
+            tell(format_args!("{peer} connected to {path}"));
             let end = until_the_end(&mut socket, &mut Log(peer), &shutdown).await;
             let received = socket.counters().received;
-            println!("{peer} after {} messages of {} bytes: {end}", received.messages, received.bytes);
+            tell(format_args!(
+                "{peer} after {} messages of {} bytes: {end}",
+                received.messages, received.bytes
+            ));
             end
         }
     };
@@ -254,10 +259,20 @@ impl Handler for Log {
         let shown = &payload[..payload.len().min(SHOWN)];
         let rest = if payload.len() > SHOWN { "…" } else { "" };
         match kind {
-            Kind::Text => println!("{} text {:?}{rest}", self.0, String::from_utf8_lossy(shown)),
+            Kind::Text => tell(format_args!("{} text {:?}{rest}", self.0, String::from_utf8_lossy(shown))),
             Kind::Binary => {
-                println!("{} binary, {} bytes \"{}\"{rest}", self.0, payload.len(), shown.escape_ascii());
+                tell(format_args!(
+                    "{} binary, {} bytes \"{}\"{rest}",
+                    self.0,
+                    payload.len(),
+                    shown.escape_ascii()
+                ));
             }
         }
     }
+}
+
+/// Prints a line. Whoever closed the other end of the pipe does not want to know.
+fn tell(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
