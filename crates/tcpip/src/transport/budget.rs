@@ -1,7 +1,8 @@
 //! How much memory the buffers of all sockets together may hold.
 
-/// What each may hold whatever the others do: a segment, and what is noted of it.
-pub(super) const FLOOR: usize = 4096;
+/// What each may hold whatever the others do: a segment. A connection has two buffers, and each has its own: else one
+/// whose program writes much could not hear that its peer got it.
+pub(super) const FLOOR: usize = 2048;
 
 /// Who can take less than this waits for more.
 pub(super) const MEAL: usize = FLOOR / 4;
@@ -23,18 +24,21 @@ pub(super) struct Budget {
     large: usize,
 }
 
-/// What one may hold.
+/// What a connection may hold, in bytes, with what it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// Bytes, with those that it holds.
-    pub(super) bytes: usize,
+    /// Of what it sends, and of what it receives.
+    pub(super) send: usize,
+    pub(super) receive: usize,
+    /// Of both together.
+    pub(super) both: usize,
     /// There is little memory left: windows are not to grow.
     pub(super) scarce: bool,
 }
 
 impl Share {
     /// As much as it wants.
-    pub const ALL: Self = Self { bytes: usize::MAX, scarce: false };
+    pub const ALL: Self = Self { send: usize::MAX, receive: usize::MAX, both: usize::MAX, scarce: false };
 }
 
 impl Budget {
@@ -59,9 +63,15 @@ impl Budget {
         (FLOOR.saturating_sub(held) + more).min(self.limit.saturating_sub(self.held))
     }
 
-    /// What who holds `held` bytes may hold.
-    pub(super) fn share(&self, held: usize) -> Share {
-        Share { bytes: held + self.room(held), scarce: self.is_scarce() }
+    /// What a connection may hold that holds so much of what it sends and of what it receives.
+    pub(super) fn share(&self, send: usize, receive: usize) -> Share {
+        let left = self.limit.saturating_sub(self.held);
+        Share {
+            send: send + self.room(send),
+            receive: receive + self.room(receive),
+            both: send + receive + left,
+            scarce: self.is_scarce(),
+        }
     }
 
     /// Somebody held `before` bytes and holds `after` now.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use host::{Instant, Random};
 
-use super::budget::{Budget, HALF_OPEN, Share};
+use super::budget::{Budget, HALF_OPEN};
 use super::secrets::Key;
 use super::tcp::{Changes, Connection};
 use super::{Flow, ListenerId};
@@ -32,7 +32,7 @@ pub(super) struct Slot {
     /// Of which changes an event waits to be fetched.
     pub(super) told: Changes,
     /// Bytes of memory that are counted for it.
-    pub(super) held: usize,
+    pub(super) held: Held,
     /// Where it waits for memory.
     pub(super) starved: Option<usize>,
 }
@@ -41,16 +41,32 @@ impl Slot {
     /// Counts what the connection holds, and tells it what it may.
     pub(super) fn account(&mut self, budget: &mut Budget) {
         let half_open = if self.parent.is_some() { HALF_OPEN } else { 0 };
-        let held = self.connection.memory() + half_open;
-        budget.change(std::mem::replace(&mut self.held, held), held);
+        let (send, receive) = self.connection.held();
+        let held = Held { send, receive, half_open };
+        std::mem::replace(&mut self.held, held).change(held, budget);
         self.lend(budget);
     }
 
     /// Tells the connection what it may hold now.
     pub(super) fn lend(&mut self, budget: &Budget) {
-        let Share { bytes, scarce } = budget.share(self.held);
-        let half_open = self.held - self.connection.memory().min(self.held);
-        self.connection.set_share(Share { bytes: bytes - half_open, scarce });
+        self.connection.set_share(budget.share(self.held.send, self.held.receive));
+    }
+}
+
+/// What a connection holds: of what it sends, of what it receives, and for a handshake under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    send: usize,
+    receive: usize,
+    half_open: usize,
+}
+
+impl Held {
+    /// It holds this now.
+    pub(super) fn change(self, now: Self, budget: &mut Budget) {
+        budget.change(self.send, now.send);
+        budget.change(self.receive, now.receive);
+        budget.change(self.half_open, now.half_open);
     }
 }
 
@@ -92,7 +108,7 @@ impl Connections {
             armed: None,
             dirty: false,
             told: Changes::default(),
-            held: 0,
+            held: Held::default(),
             starved: None,
         });
         let place = self.free.pop().unwrap_or_else(|| {

@@ -347,7 +347,7 @@ impl Transport {
         let shortage = slot.connection.take_shortage();
         self.counters.segments_dropped += u64::from(shortage.in_order);
         self.counters.disorder_dropped += u64::from(shortage.out_of_order);
-        let starved = slot.connection.is_starved().then_some(slot.held);
+        let starved = slot.connection.starved();
         let waited = std::mem::replace(&mut slot.starved, starved);
         if waited == starved {
             return;
@@ -383,7 +383,7 @@ impl Transport {
     fn remove(&mut self, id: ConnectionId) {
         if let Some(slot) = self.connections.get_mut(id) {
             self.timers.disarm(id, &mut slot.armed);
-            self.budget.change(slot.held, 0);
+            slot.held.change(Default::default(), &mut self.budget);
             if let Some(held) = slot.starved {
                 self.starved.remove(&(held, id));
             }
@@ -431,7 +431,7 @@ impl Transport {
 }
 
 /// The window that a connection begins with when memory is scarce, in bytes.
-const SMALL_WINDOW: u16 = FLOOR as u16;
+const SMALL_WINDOW: u16 = 2 * FLOOR as u16;
 
 /// A connection that the application acts on.
 #[derive(Debug)]

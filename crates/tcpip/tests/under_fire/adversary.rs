@@ -78,7 +78,7 @@ fn plan(net: &mut Net) -> Plan {
     }
     let v6 = one_of(&[0, 1]) == 1;
     let mtu = if v6 { one_of(&[1280, 1500, 9000]) } else { one_of(&[296, 576, 1500, 9000]) };
-    let memory = one_of(&[32 << 10, 256 << 20, 256 << 20]) as usize;
+    let memory = one_of(&[128 << 10, 256 << 20, 256 << 20]) as usize;
     let patience = one_of(&[0, 0, 20, 300]);
     let configs = [0, 1].map(|_| StackConfig {
         transport: Config { memory, ..Config::default() },

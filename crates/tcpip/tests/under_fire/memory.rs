@@ -124,6 +124,35 @@ fn stuffed_connections_stay_within_the_budget_and_honest_ones_get_on() {
 }
 
 #[test]
+fn what_waits_to_be_sent_leaves_room_to_hear_that_it_arrived() {
+    let mut net = Net::new([0, 1].map(|side| host(side, config(32 << 10), 1500)), Link::clean(), 1);
+    let at = SocketAddr::new(addresses(1)[0], 80);
+    let listener = net.on(1, |stack, _, _| stack.listen(at, 8).unwrap());
+    let ends = [net.connect(listener), net.connect(listener)];
+    let mut sent = [[0; 2]; 2];
+    let mut heard = [[0; 2]; 2];
+    for round in 0..2000 {
+        for (number, ends) in ends.iter().enumerate() {
+            for side in [0, 1] {
+                let (id, more) = (ends[side], 100_000 - sent[number][side]);
+                sent[number][side] += net.on(side, |stack, now, _| {
+                    let mut connection = stack.connection(id).unwrap();
+                    connection.write(now, &[IoSlice::new(&vec![5; more])]).unwrap_or(0)
+                });
+                // First all of them only write.
+                heard[number][side] += net.on(side, |stack, now, _| {
+                    let mut connection = stack.connection(id).unwrap();
+                    if round < 20 { 0 } else { connection.read(now, &mut [0; 65_536]).unwrap_or(0) }
+                });
+                measured(&mut net.hosts[side]);
+            }
+        }
+        net.run(Duration::from_millis(100));
+    }
+    assert_eq!(heard, [[100_000; 2]; 2]);
+}
+
+#[test]
 fn when_all_memory_is_taken_nobody_new_comes_in_until_somebody_lets_go() {
     let at = SocketAddr::new(addresses(1)[0], 80);
     let mut victim = Victim::new(host(1, config(128 << 10), 1500));

@@ -141,7 +141,7 @@ impl Connection {
             let trip = flow.sending.recovery.round_trip().smoothed().unwrap_or(UNKNOWN_TRIP);
             let len = flow.receiving.read(now, out, trip, scarce);
             if len > 0 {
-                let room = self.room();
+                let room = self.room_to_receive();
                 if let Some(flow) = self.phase.flow_mut() {
                     flow.receiving.note_read(room);
                 }
@@ -169,7 +169,7 @@ impl Connection {
         if let Some(end) = self.end {
             return Err(if end == End::Closed { WriteError::ShutDown } else { WriteError::Ended(end) });
         }
-        let (limit, room) = (self.send_limit(), self.room());
+        let (limit, room) = (self.send_limit(), self.room_to_send());
         let flow = match &mut self.phase {
             Phase::Established(state) => &mut state.flow,
             Phase::CloseWait(state) => &mut state.flow,
@@ -249,43 +249,55 @@ impl Connection {
 
     fn has_room(&self, flow: &Flow) -> bool {
         let buffer = &flow.sending.buffer;
-        buffer.len() < self.send_limit().min(buffer.holds(self.room()))
+        buffer.len() < self.send_limit().min(buffer.holds(self.room_to_send()))
     }
 
-    /// Bytes of memory that its buffers hold, and what is noted of segments beyond the first few.
-    pub fn memory(&self) -> usize {
+    /// Bytes of memory that its buffers hold, and what is noted of segments beyond the first few: of what it sends, and
+    /// of what it receives.
+    pub(in crate::transport) fn held(&self) -> (usize, usize) {
         match &self.phase {
-            Phase::SynSent(state) => state.sending.memory(),
-            phase => phase.flow().map_or(0, |flow| flow.receiving.memory() + flow.sending.memory()),
+            Phase::SynSent(state) => (state.sending.memory(), 0),
+            phase => phase.flow().map_or((0, 0), |flow| (flow.sending.memory(), flow.receiving.memory())),
         }
     }
 
-    /// Bytes of memory that it may take more.
-    pub(super) fn room(&self) -> usize {
-        self.share.bytes.saturating_sub(self.memory())
+    /// Bytes of memory that it may take more for what it sends.
+    fn room_to_send(&self) -> usize {
+        let (send, receive) = self.held();
+        self.share.send.saturating_sub(send).min(self.share.both.saturating_sub(send + receive))
+    }
+
+    /// Bytes of memory that it may take more for what it receives.
+    pub(super) fn room_to_receive(&self) -> usize {
+        let (send, receive) = self.held();
+        self.share.receive.saturating_sub(receive).min(self.share.both.saturating_sub(send + receive))
     }
 
     /// What of the host's memory it may hold from now on. What it holds already is not taken away.
     pub fn set_share(&mut self, share: Share) {
         self.share = share;
-        let room = self.room();
+        let room = self.room_to_send();
         if let Some(sending) = self.phase.sending_mut() {
             sending.recovery.set_room(room);
         }
     }
 
-    /// Whether memory alone keeps it from being written to, or its peer from sending.
-    pub(in crate::transport) fn is_starved(&self) -> bool {
-        let Some(flow) = self.phase.flow().filter(|_| self.room() < MEAL) else { return false };
+    /// When memory alone keeps it from being written to, or its peer from sending: how much it holds for that.
+    pub(in crate::transport) fn starved(&self) -> Option<usize> {
+        let flow = self.phase.flow()?;
+        let (send, receive) = self.held();
         let open = matches!(self.phase, Phase::Established(_) | Phase::CloseWait(_));
         let full = flow.sending.buffer.len() >= self.send_limit();
+        let writes = open && self.room_to_send() < MEAL && !full && !self.has_room(flow);
         let hears = matches!(self.phase, Phase::Established(_) | Phase::FinWait1(_) | Phase::FinWait2(_));
-        open && !full && !self.has_room(flow) || hears && flow.receiving.is_starved(self.room())
+        let room = self.room_to_receive();
+        let reads = hears && room < MEAL && flow.receiving.is_starved(room);
+        [writes.then_some(send), reads.then_some(receive)].into_iter().flatten().min()
     }
 
     /// There is memory for it again: whoever waits for that is told.
     pub(in crate::transport) fn feed(&mut self) {
-        let (writable, room) = (self.is_writable(), self.room());
+        let (writable, room) = (self.is_writable(), self.room_to_receive());
         self.changes.writable |= writable;
         if let Some(flow) = self.phase.flow_mut() {
             flow.receiving.feed(room);
@@ -380,7 +392,7 @@ impl Connection {
             unacknowledged: self.unsent(),
             unread: flow.map_or(0, |flow| flow.receiving.ready()),
             out_of_order: flow.map_or(0, |flow| flow.receiving.out_of_order()),
-            memory: self.memory(),
+            memory: self.held().0 + self.held().1,
             challenges: self.challenges.sent,
             recovery: sending.map(|sending| sending.recovery.info()).unwrap_or_default(),
         }

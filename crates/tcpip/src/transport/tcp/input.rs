@@ -256,7 +256,7 @@ impl Connection {
     fn take_payload(&mut self, now: Instant, segment: &Header, payload: &[u8]) {
         let until = now + self.opening.settings.time_wait;
         let fin = segment.flags.contains(Flags::FIN);
-        let room = self.room();
+        let room = self.room_to_receive();
         let Some(Flow { receiving, .. }) = self.phase.flow_mut() else { return };
         if payload.is_empty() && !fin {
             return;

@@ -100,7 +100,7 @@ impl Connection {
 
     /// The header of a segment of a synchronized connection: it acknowledges, as all of them do.
     fn header(&mut self, now: Instant, sequence: SeqNumber, flags: Flags) -> Header {
-        let (value, room) = (self.clock(now), self.room());
+        let (value, room) = (self.clock(now), self.room_to_receive());
         let mut header = self.bare_header(sequence, flags | self.ecn.acknowledging());
         if let Some(Flow { receiving, .. }) = self.phase.flow_mut() {
             header.acknowledgment = receiving.next;
