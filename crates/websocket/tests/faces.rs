@@ -28,7 +28,7 @@ async fn a_stream_and_a_sink_over_any_stream_of_bytes() {
     // The pipe holds less than a message, or even than a header.
     for capacity in [7, 1_000, 1 << 20] {
         let [server, client] = over_pipe(capacity, &Limits::default());
-        let echoing = tokio::spawn(echo(server));
+        let echoing = KernelHost::current().spawn(async move { echo(server).await.unwrap() });
         let mut client = client.into_messages();
         let messages: Vec<Message> =
             (0..20).map(|number| Message::Binary(vec![number; usize::from(number).pow(3)].into())).collect();
@@ -41,7 +41,7 @@ async fn a_stream_and_a_sink_over_any_stream_of_bytes() {
         }
         client.close().await.unwrap();
         assert!(client.next().await.is_none());
-        echoing.await.unwrap().unwrap();
+        assert_eq!(echoing.await, host::TaskEnd::Finished);
     }
 }
 
