@@ -2,6 +2,8 @@
 
 mod memory;
 #[cfg(target_os = "linux")]
+mod packet;
+#[cfg(target_os = "linux")]
 mod sys;
 #[cfg(target_os = "linux")]
 mod tap;
@@ -17,6 +19,8 @@ use tcpip::Descending;
 use wire::MacAddress;
 
 pub use memory::Memory;
+#[cfg(target_os = "linux")]
+pub use packet::{Packet, PacketError};
 #[cfg(target_os = "linux")]
 pub use tap::Tap;
 #[cfg(target_os = "linux")]

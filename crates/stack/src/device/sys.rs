@@ -1,14 +1,14 @@
-//! The requests to the Linux kernel that make a descriptor of `/dev/net/tun` an interface, and all of this crate's
-//! `unsafe`.
+//! The requests to the Linux kernel that make a descriptor of `/dev/net/tun` an interface and bind a packet socket to one,
+//! and all of this crate's `unsafe`.
 //!
 //! Each request takes a borrowed descriptor, which is open for as long as the borrow lasts, and gives the kernel a pointer to a
 //! local `ifreq`, the type that `netdevice(7)` and the kernel's `tuntap.rst` document for it.
-#![allow(unsafe_code, reason = "no safe crate of ours wraps TUNSETIFF and SIOCGIFMTU")]
+#![allow(unsafe_code, reason = "no safe crate of ours wraps TUNSETIFF, SIOCGIFMTU and packet sockets")]
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
 
 /// The longest name of an interface, in bytes, without the zero that ends it.
@@ -35,10 +35,58 @@ pub(super) fn mtu(socket: &impl AsFd, name: &str) -> io::Result<u16> {
     Ok(u16::try_from(mtu).unwrap_or(u16::MAX))
 }
 
+/// A socket for all frames that the interface `name` receives, in promiscuous mode (`packet(7)`), and that interface's
+/// hardware address.
+pub(super) fn packet_socket(name: &str) -> io::Result<(Socket, [u8; 6])> {
+    let every = libc::c_int::from((libc::ETH_P_ALL as u16).to_be());
+    // No protocol yet, so that nothing of other interfaces is received before it is bound.
+    let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
+    let mut request = request(name)?;
+    // SAFETY: SIOCGIFINDEX reads and writes one ifreq through the pointer, which is valid and exclusive.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFINDEX as _, &raw mut request) })?;
+    // SAFETY: the kernel has stored the index in this member; every bit pattern is an int.
+    let index = unsafe { request.ifr_ifru.ifru_ifindex };
+    // SAFETY: as for SIOCGIFINDEX.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFHWADDR as _, &raw mut request) })?;
+    // SAFETY: the kernel has stored a sockaddr in this member, which is plain bytes.
+    let mac = unsafe { request.ifr_ifru.ifru_hwaddr }.sa_data;
+    let mut hardware = [0; 6];
+    hardware.iter_mut().zip(mac).for_each(|(byte, given)| *byte = given as u8);
+
+    // SAFETY: packet_mreq is plain integers, for which zero is a value.
+    let mut membership: libc::packet_mreq = unsafe { std::mem::zeroed() };
+    membership.mr_ifindex = index;
+    membership.mr_type = libc::PACKET_MR_PROMISC as libc::c_ushort;
+    set(&socket, libc::PACKET_ADD_MEMBERSHIP, &membership)?;
+    // What the kernel itself sends by the interface, our own frames among it, is nothing that arrived.
+    set(&socket, PACKET_IGNORE_OUTGOING, &libc::c_int::from(true))?;
+
+    // SAFETY: sockaddr_ll is plain integers, for which zero is a value.
+    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    address.sll_family = libc::AF_PACKET as libc::c_ushort;
+    address.sll_protocol = every as u16;
+    address.sll_ifindex = index;
+    let length = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: bind reads `length` bytes through the pointer, which is valid for that.
+    check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) })?;
+    Ok((socket, hardware))
+}
+
+/// From `linux/if_packet.h`; Linux 4.20.
+const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
+
+fn set<T>(socket: &Socket, option: libc::c_int, value: &T) -> io::Result<()> {
+    let length = size_of_val(value) as libc::socklen_t;
+    // SAFETY: setsockopt reads `length` bytes through the pointer, which is valid for that.
+    check(unsafe {
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_PACKET, option, (&raw const *value).cast(), length)
+    })
+}
+
 /// Lets the runtime that the caller runs in watch `file`.
-pub(super) fn watch(file: File) -> io::Result<AsyncFd<File>> {
-    // SAFETY: the file owns its open descriptor, and nothing here swaps or closes it while the AsyncFd holds it: only
-    // shared borrows of it are ever taken.
+pub(super) fn watch<T: AsRawFd>(file: T) -> io::Result<AsyncFd<T>> {
+    // SAFETY: the files and sockets of this crate own their open descriptor, and nothing swaps or closes it while the
+    // AsyncFd holds it: only shared borrows of it are ever taken.
     Ok(unsafe { AsyncFd::register(file) }?)
 }
 
