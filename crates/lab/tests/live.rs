@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use host::{Connection, Datagrams, ListenOptions, Listener, Network, Runtime, sleep, timeout_at};
 use kernel::{KernelConnection, KernelHost, KernelListener};
-use lab::live::{Path, PathConfig, Report, Rules};
+use lab::live::{Path, PathConfig, Places, Report, Rules};
 use lab::{Chance, Flows, Impairments, Loss, Way};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -231,7 +231,7 @@ async fn write_until_stalled(host: &KernelHost, connection: &mut KernelConnectio
 
 #[test]
 fn one_connection_too_many_is_reset_and_counted() {
-    run(PathConfig { connections: 1, ..PathConfig::default() }, async |mut scene| {
+    run(PathConfig { places: Places::at_most(1), ..PathConfig::default() }, async |mut scene| {
         let _first = scene.connection().await;
         let mut second = scene.client().await;
         assert_eq!(kind_of_end(&mut second).await, ErrorKind::ConnectionReset);

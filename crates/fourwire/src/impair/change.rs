@@ -1,35 +1,36 @@
 //! What is to be different about a direction: as flags, as keys of a file, and as JSON. One list of impairments for all.
 
+use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 use std::time::Duration;
 
 use lab::units::{Chance, Delay, Rate};
 use lab::{Discipline, Displaced, Impairments, Jitter, Loss, Reordering, Schedule};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What is to be different; what is `None` stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Change {
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "read", serialize_with = "write", skip_serializing_if = "Option::is_none")]
     pub(crate) rate: Option<Rate>,
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "read", serialize_with = "write", skip_serializing_if = "Option::is_none")]
     pub(crate) queue: Option<Discipline>,
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "read", serialize_with = "write", skip_serializing_if = "Option::is_none")]
     pub(crate) delay: Option<Delay>,
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "read", serialize_with = "write", skip_serializing_if = "Option::is_none")]
     pub(crate) jitter: Option<Jitter>,
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "read", serialize_with = "write", skip_serializing_if = "Option::is_none")]
     pub(crate) loss: Option<Loss>,
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "read", serialize_with = "write", skip_serializing_if = "Option::is_none")]
     pub(crate) duplicate: Option<Chance>,
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "read", serialize_with = "write", skip_serializing_if = "Option::is_none")]
     pub(crate) reorder: Option<Reorder>,
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "read", serialize_with = "write", skip_serializing_if = "Option::is_none")]
     pub(crate) corrupt: Option<Chance>,
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "read", serialize_with = "write", skip_serializing_if = "Option::is_none")]
     pub(crate) black_hole: Option<BlackHole>,
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "read", serialize_with = "write", skip_serializing_if = "Option::is_none")]
     pub(crate) schedule: Option<OnOff>,
 }
 
@@ -85,6 +86,15 @@ impl FromStr for Reorder {
     }
 }
 
+impl Display for Reorder {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        match self.0.how {
+            Displaced::Held(by) => write!(formatter, "{} {}", self.0.chance, Delay::from(by)),
+            Displaced::Ahead => write!(formatter, "{} ahead", self.0.chance),
+        }
+    }
+}
+
 /// From which length on packets vanish, in bytes of IP. Written as the longest that passes, or `none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BlackHole(pub(crate) Option<u16>);
@@ -100,6 +110,15 @@ impl FromStr for BlackHole {
         bytes.map(|bytes| Self(Some(bytes))).ok_or_else(|| {
             format!("{text:?} is no length of a packet: write one from 68B to 65535B, such as 1400B, or none")
         })
+    }
+}
+
+impl Display for BlackHole {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(bytes) => write!(formatter, "{bytes}B"),
+            None => formatter.write_str("none"),
+        }
     }
 }
 
@@ -126,16 +145,29 @@ impl FromStr for OnOff {
     }
 }
 
-fn said(error: impl std::fmt::Display) -> String {
+impl Display for OnOff {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let Some(Schedule { on, off, waits, .. }) = self.0 else { return formatter.write_str("always") };
+        let what = if waits { "waiting" } else { "off" };
+        write!(formatter, "{} on {} {what}", Delay::from(on), Delay::from(off))
+    }
+}
+
+fn said(error: impl Display) -> String {
     error.to_string()
 }
 
 /// A value in the text form that the command line has.
-fn text<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(
-    from: D,
-) -> Result<Option<T>, D::Error> {
+fn read<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(from: D) -> Result<Option<T>, D::Error> {
     let text = String::deserialize(from)?;
     text.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
+fn write<S: Serializer, T: Display>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => to.collect_str(value),
+        None => to.serialize_none(),
+    }
 }
 
 /// The flags of one direction, or of both.
@@ -239,10 +271,10 @@ pub(crate) struct Flags {
     down: Down,
 }
 
-impl From<Flags> for [Change; 2] {
-    fn from(flags: Flags) -> Self {
-        let both = Change::from(flags.both);
-        [Change::from(flags.up).or(&both), Change::from(flags.down).or(&both)]
+impl Flags {
+    /// What is said of both directions, of the way to the target, and of the way back.
+    pub(crate) fn changes(self) -> [Change; 3] {
+        [self.both.into(), self.up.into(), self.down.into()]
     }
 }
 
@@ -265,6 +297,8 @@ mod tests {
                 .unwrap();
         assert_eq!(change.reorder.unwrap().0.how, Displaced::Held(Duration::from_millis(25)));
         assert_eq!(change.schedule.unwrap().0.unwrap().off, Duration::from_secs(1));
+        let again: Change = toml::from_str(&toml::to_string(&change).unwrap()).unwrap();
+        assert_eq!(again, change);
         for wrong in ["loss = '3'", "los = '3%'", "black_hole = '40B'", "schedule = '5s'", "delay = 40"] {
             assert!(toml::from_str::<Change>(wrong).is_err(), "{wrong}");
         }

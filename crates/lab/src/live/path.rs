@@ -23,12 +23,12 @@ use super::counting::Counter;
 use super::datagrams::relay;
 use super::end::WireEnd;
 use super::gate::{Answer, Gate, Porter};
+use super::places::Places;
 use super::pump::{self, pump};
-use super::report::{Books, Report};
+use super::report::{Books, Opened, Report};
 use super::rules::{Rules, Standing, Verdict};
 use super::wire::Wire;
 use crate::link::{Duplex, Impairments, Way};
-use crate::random::Streams;
 
 /// What a path is made of.
 #[derive(Clone, Debug)]
@@ -42,8 +42,9 @@ pub struct PathConfig {
     /// Bytes of one connection that the path holds in each direction, at most: what is sent and not acknowledged, what
     /// waits to be read, and what is being carried. At least 64 KiB.
     pub buffer: usize,
-    /// Connections there may be at a time.
-    pub connections: usize,
+    /// Connections there may be at a time; a clone of the same places bounds several paths together. As many senders of
+    /// datagrams are known at a time.
+    pub places: Places,
     /// What chance draws from; `None` for a seed of the runtime's.
     pub seed: Option<u64>,
 }
@@ -55,7 +56,7 @@ impl Default for PathConfig {
             duplex: Duplex::Full,
             mtu: 1500,
             buffer: 256 * 1024,
-            connections: 1024,
+            places: Places::at_most(1024),
             seed: None,
         }
     }
@@ -88,7 +89,7 @@ struct Inner<H: Host> {
     /// Where the far host listens.
     door: SocketAddr,
     target: Mutex<SocketAddr>,
-    limit: usize,
+    places: Places,
     standing: watch::Sender<Standing>,
     /// Who at the far side waits for the connection of which caller.
     expected: Mutex<BTreeMap<SocketAddr, oneshot::Sender<FarConnection<H>>>>,
@@ -112,9 +113,8 @@ impl<H: Host> Path<H> {
     ///
     /// When the MTU is too small for IP.
     pub async fn open(outer: H, target: SocketAddr, config: PathConfig) -> Result<Self, PathError> {
-        let PathConfig { impairments, duplex, mtu, buffer, connections, seed } = config;
-        let mut streams = Streams::new(seed.unwrap_or_else(|| outer.random("impairments").next_u64()));
-        let wire = Wire::new(outer.clone(), duplex, impairments, |purpose| streams.next("wire", 0, purpose));
+        let PathConfig { impairments, duplex, mtu, buffer, places, seed } = config;
+        let wire = Wire::seeded(outer.clone(), duplex, impairments, seed);
         let [near_end, far_end] = WireEnd::pair(&wire, mtu);
         let (gate, porter) = Gate::new(far_end);
         let (near_resent, near_tracer) = Counter::new(0);
@@ -131,7 +131,7 @@ impl<H: Host> Path<H> {
             far,
             door,
             target: Mutex::new(target),
-            limit: connections,
+            places,
             standing: watch::Sender::new(standing),
             expected: Mutex::default(),
             books: Books::new([near_resent, far_resent]),
@@ -195,12 +195,12 @@ impl<H: Host> Path<H> {
                 inner.outer.bind(SocketAddr::new(any, 0))
             };
             let to = || *lock(&inner.target);
-            relay(&inner.outer, far, inner.limit, open, to, &inner.books.datagrams[1]).await;
+            relay(&inner.outer, far, inner.places.limit(), open, to, &inner.books.datagrams[1]).await;
         });
         let inner = &self.0;
         let open = || inner.near.bind(SocketAddr::new(NEAR, 0));
         let relaying =
-            relay(&inner.outer, socket, inner.limit, open, || inner.door, &inner.books.datagrams[0]);
+            relay(&inner.outer, socket, inner.places.limit(), open, || inner.door, &inner.books.datagrams[0]);
         unless_closed(inner.standing.subscribe(), relaying).await;
         Ok(())
     }
@@ -237,15 +237,16 @@ impl<H: Host> Inner<H> {
 
     /// The near side takes up a connection, if there may be one more.
     fn take_up(self: &Arc<Self>, mut client: H::Connection) {
-        let Some(place) = Place::take(self) else {
+        let Some(place) = self.places.take() else {
             self.books.over_limit.fetch_add(1, Relaxed);
             return client.abort();
         };
         self.books.accepted.fetch_add(1, Relaxed);
+        let open = Opened::count(&self.books.open);
         let inner = self.clone();
         self.spawn(async move {
+            let _place = (place, open);
             inner.carry(client).await;
-            drop(place);
         });
     }
 
@@ -386,27 +387,6 @@ async fn unless_closed(mut standing: watch::Receiver<Standing>, task: impl Futur
         task.as_mut().poll(context)
     })
     .await;
-}
-
-/// A connection's place among those that there may be.
-struct Place<H: Host>(Arc<Inner<H>>);
-
-impl<H: Host> Place<H> {
-    fn take(inner: &Arc<Inner<H>>) -> Option<Self> {
-        let limit = inner.limit;
-        inner
-            .books
-            .open
-            .fetch_update(Relaxed, Relaxed, |open| (open < limit).then_some(open + 1))
-            .ok()
-            .map(|_| Self(inner.clone()))
-    }
-}
-
-impl<H: Host> Drop for Place<H> {
-    fn drop(&mut self) {
-        self.0.books.open.fetch_sub(1, Relaxed);
-    }
 }
 
 /// One of the two hosts.

@@ -42,7 +42,7 @@ pub struct Report {
 /// What a path counts.
 #[derive(Debug)]
 pub(super) struct Books {
-    pub(super) open: AtomicUsize,
+    pub(super) open: Arc<AtomicUsize>,
     pub(super) accepted: AtomicU64,
     pub(super) over_limit: AtomicU64,
     pub(super) unreached: AtomicU64,
@@ -57,7 +57,7 @@ pub(super) struct Books {
 impl Books {
     pub(super) fn new(resent: [Arc<Counter>; 2]) -> Self {
         Self {
-            open: AtomicUsize::new(0),
+            open: Arc::default(),
             accepted: AtomicU64::new(0),
             over_limit: AtomicU64::new(0),
             unreached: AtomicU64::new(0),
@@ -87,5 +87,21 @@ impl Books {
             resent: [self.resent[0].resent(), self.resent[1].resent()],
             ..Report::default()
         }
+    }
+}
+
+/// A connection that is counted as open until this is dropped.
+pub(super) struct Opened(Arc<AtomicUsize>);
+
+impl Opened {
+    pub(super) fn count(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Relaxed);
+        Self(open.clone())
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use host::{Instant, Random, Runtime, Timer};
 
 use crate::link::{Cable, Counters, Direction, Duplex, Impairments, Lost, Way};
+use crate::random::Streams;
 use crate::silence::{Flows, Silence};
 
 /// A link in real time. Frames are put onto it and come off it by hand; [`WireEnd`](super::WireEnd) does so for a host, and
@@ -26,8 +27,6 @@ pub enum Passing {
     Arrived,
     /// It is lost.
     Lost(Lost),
-    /// It is lost to a silent drop ([`Wire::silence`]).
-    Silenced,
 }
 
 /// Who watches the frames: when, on which way, what happened, and the frame. Called under the wire's lock: it must be quick,
@@ -41,6 +40,8 @@ struct Shared<R: Runtime> {
 
 struct State<R: Runtime> {
     cable: Cable,
+    /// By which of two each way is held: cut, and blocked.
+    held: [[bool; 2]; 2],
     receivers: [Receiver<R>; 2],
     silence: Option<Silence>,
     silenced: [u64; 2],
@@ -68,12 +69,19 @@ impl<R: Runtime> Wire<R> {
         let receivers = [0, 1].map(|_| Receiver { timer: runtime.timer(), armed: None, driver: None });
         let state = State {
             cable: Cable::new(duplex, out, back),
+            held: [[false; 2]; 2],
             receivers,
             silence: None,
             silenced: [0; 2],
             tap: None,
         };
         Self(Arc::new(Shared { runtime, state: Mutex::new(state) }))
+    }
+
+    /// A wire whose random streams grow from `seed`; `None` for one of the runtime's.
+    pub fn seeded(runtime: R, duplex: Duplex, impairments: [Impairments; 2], seed: Option<u64>) -> Self {
+        let mut streams = Streams::new(seed.unwrap_or_else(|| runtime.random("impairments").next_u64()));
+        Self::new(runtime, duplex, impairments, |purpose| streams.next("wire", 0, purpose))
     }
 
     /// The impairments of one way.
@@ -83,17 +91,27 @@ impl<R: Runtime> Wire<R> {
 
     /// Changes the impairments of one way. What travels already keeps travelling.
     pub fn set(&self, way: Way, impairments: Impairments) {
-        self.change(|cable, now| cable.set(way, now, impairments));
+        self.change(|state, now| state.cable.set(way, now, impairments));
     }
 
     /// Changes who may speak when.
     pub fn set_duplex(&self, duplex: Duplex) {
-        self.change(|cable, now| cable.set_duplex(now, duplex));
+        self.change(|state, now| state.cable.set_duplex(now, duplex));
     }
 
     /// Cuts one way, or mends it: see [`Direction::cut`].
     pub fn cut(&self, way: Way, cut: bool) {
-        self.change(|cable, _| cable.cut(way, cut));
+        self.change(|state, _| state.hold(way, |[of_cut, _]| *of_cut = cut));
+    }
+
+    /// As [`cut`](Self::cut), for somebody else: nothing passes while either holds.
+    pub fn block(&self, way: Way, block: bool) {
+        self.change(|state, _| state.hold(way, |[_, of_block]| *of_block = block));
+    }
+
+    /// Whether one way is cut or blocked.
+    pub fn is_cut(&self, way: Way) -> bool {
+        self.lock().held[index(way)] != [false; 2]
     }
 
     /// Loses the frames of these flows without a word, both ways, until it is told otherwise.
@@ -127,7 +145,7 @@ impl<R: Runtime> Wire<R> {
             state.show(now, way, Passing::Sent, &frame);
             if state.silence.as_mut().is_some_and(|silence| silence.swallows(&frame)) {
                 state.silenced[index(way)] += 1;
-                state.show(now, way, Passing::Silenced, &frame);
+                state.show(now, way, Passing::Lost(Lost::Silenced), &frame);
                 return;
             }
             state.cable.offer(way, now, frame);
@@ -176,11 +194,11 @@ impl<R: Runtime> Wire<R> {
     }
 
     /// Does something to the cable, and wakes the receivers whose next arrival that brought forward.
-    fn change(&self, change: impl FnOnce(&mut Cable, Instant)) {
+    fn change(&self, change: impl FnOnce(&mut State<R>, Instant)) {
         let now = self.0.runtime.now();
         let due = {
             let mut state = self.lock();
-            change(&mut state.cable, now);
+            change(&mut state, now);
             [Way::Out, Way::In].map(|way| state.to_wake(way))
         };
         due.into_iter().flatten().for_each(Waker::wake);
@@ -188,6 +206,12 @@ impl<R: Runtime> Wire<R> {
 }
 
 impl<R: Runtime> State<R> {
+    fn hold(&mut self, way: Way, change: impl FnOnce(&mut [bool; 2])) {
+        let held = &mut self.held[index(way)];
+        change(held);
+        self.cable.cut(way, *held != [false; 2]);
+    }
+
     /// When the receiver of one way has to look again.
     fn next(&self, way: Way) -> Option<Instant> {
         if self.cable.duplex() == Duplex::Full {
