@@ -7,6 +7,7 @@ use host::Instant;
 use wire::tcp::{SackBlocks, SeqNumber};
 
 use super::Range;
+use super::selections::Selections;
 
 /// Ranges that are told apart. A peer that acknowledges in the smallest pieces gets no more; what is in between counts as
 /// not received until it is acknowledged whole (CVE-2019-11478).
@@ -19,6 +20,16 @@ const fn full(most: usize) -> usize {
 
 /// Ranges that every connection has room for.
 const FEW: usize = 32;
+
+/// Bytes that a range takes.
+const COST: usize = size_of::<Sent>() + size_of::<Range>();
+
+/// Ranges that are looked at for one acknowledgment when looking for what was overtaken: the others have their turn a
+/// little later. A peer could make us look at all of them each time (CVE-2019-11478).
+pub(super) const LOOKS: usize = 1024;
+
+/// When the others have their turn.
+const LATER: Duration = Duration::from_millis(1);
 
 /// The scoreboard.
 #[derive(Debug)]
@@ -35,6 +46,12 @@ pub(super) struct Flight {
     /// Nothing before this number is in flight.
     flying: SeqNumber,
     selected: usize,
+    selections: Selections,
+    /// Where the last search for what was overtaken stopped short, and the earliest deadline that it had found.
+    unsearched: Option<(SeqNumber, Option<Instant>)>,
+    /// Ranges that were looked at.
+    #[cfg(test)]
+    pub(super) looks: u64,
     /// The delivered range that was sent last (RFC 8985 section 6.2, RACK.segment).
     latest: Option<Latest>,
     /// The highest number that was ever selected or acknowledged.
@@ -83,6 +100,10 @@ impl Flight {
             searched: start,
             flying: start,
             selected: 0,
+            selections: Selections::default(),
+            unsearched: None,
+            #[cfg(test)]
+            looks: 0,
             latest: None,
             highest: start,
             saw_reordering: false,
@@ -95,14 +116,15 @@ impl Flight {
 
     /// Bytes of memory held beyond those for [`FEW`] ranges.
     pub(super) fn memory(&self) -> usize {
-        self.sent.capacity().saturating_sub(FEW) * size_of::<Sent>()
+        // Each may be a selection of its own.
+        self.sent.capacity().saturating_sub(FEW) * COST
     }
 
     /// It may take `room` bytes of memory more.
     pub(super) fn set_room(&mut self, room: usize) {
         let capacity = self.sent.capacity().max(FEW);
         // It grows to twice as much at a time.
-        let grows = room / size_of::<Sent>() >= capacity;
+        let grows = room / COST >= capacity;
         self.most = if grows { RANGES } else { capacity.min(RANGES) };
     }
 
@@ -214,11 +236,12 @@ impl Flight {
             self.sample = None;
         }
         self.unacknowledged = number;
+        self.selections.forget(number);
         delivered
     }
 
     /// The receiver has these ranges too. Answers how many bytes of them were not known to have arrived. Blocks that
-    /// make no sense, or tell of what came twice (RFC 2883), are passed over.
+    /// make no sense, or tell of what came twice (RFC 2883), are passed over, and so is what was told before.
     pub(super) fn select(&mut self, now: Instant, blocks: &SackBlocks) -> u32 {
         let mut delivered = 0;
         for block in blocks.as_slice() {
@@ -227,36 +250,57 @@ impl Flight {
             if start >= end || end > ours {
                 continue;
             }
-            // Where there is no room for a cut, the part of a range counts as not received.
-            let room = self.sent.len() + 2 <= self.most;
-            let (first, last) = if room {
-                (self.split(block.start), self.split(block.end))
-            } else {
-                let sent = &self.sent;
-                let within = |sent: &Sent, offset| sent.range.end.since(self.unacknowledged) <= offset;
-                let first = sent.partition_point(|sent| within(sent, start));
-                let cut = sent.get(first).is_some_and(|sent| sent.range.start != block.start);
-                (first + usize::from(cut), sent.partition_point(|sent| within(sent, end)))
-            };
-            for at in first..last {
-                let sent = &mut self.sent[at];
-                if sent.selected {
-                    continue;
-                }
-                if sent.lost {
-                    sent.lost = false;
-                    self.lost -= 1;
-                } else {
-                    self.in_flight -= sent.range.len();
-                }
-                sent.selected = true;
-                self.selected += 1;
-                delivered += sent.range.len();
-                let sent = *sent;
-                self.arrived(now, &sent);
+            let mut rest = Range { start: block.start, end: block.end };
+            while let Some(gap) = self.selections.gap(rest) {
+                delivered += self.select_gap(now, gap);
+                rest.start = gap.end;
             }
         }
         delivered
+    }
+
+    /// As [`select`](Self::select), for ranges of which none was selected before.
+    fn select_gap(&mut self, now: Instant, gap: Range) -> u32 {
+        let (start, end) = (gap.start.since(self.unacknowledged), gap.end.since(self.unacknowledged));
+        // Where there is no room for a cut, the part of a range counts as not received.
+        let room = self.sent.len() + 2 <= self.most;
+        let (first, last) = if room {
+            (self.split(gap.start), self.split(gap.end))
+        } else {
+            let sent = &self.sent;
+            let within = |sent: &Sent, offset| sent.range.end.since(self.unacknowledged) <= offset;
+            let first = sent.partition_point(|sent| within(sent, start));
+            let cut = sent.get(first).is_some_and(|sent| sent.range.start != gap.start);
+            (first + usize::from(cut), sent.partition_point(|sent| within(sent, end)))
+        };
+        let mut delivered = 0;
+        for at in first..last {
+            self.look();
+            let sent = &mut self.sent[at];
+            if sent.lost {
+                sent.lost = false;
+                self.lost -= 1;
+            } else {
+                self.in_flight -= sent.range.len();
+            }
+            sent.selected = true;
+            self.selected += 1;
+            delivered += sent.range.len();
+            let sent = *sent;
+            self.arrived(now, &sent);
+        }
+        if first < last {
+            let (start, end) = (self.sent[first].range.start, self.sent[last - 1].range.end);
+            self.selections.insert(Range { start, end });
+        }
+        delivered
+    }
+
+    fn look(&mut self) {
+        #[cfg(test)]
+        {
+            self.looks += 1;
+        }
     }
 
     /// The time from sending to arrival of what arrived last, if it was sent only once (Karn).
@@ -326,6 +370,9 @@ impl Flight {
     pub(super) fn lose_all(&mut self) {
         self.flying = self.unacknowledged;
         let reneged = self.sent.front().is_some_and(|first| first.selected);
+        if reneged {
+            self.selections.clear();
+        }
         for sent in &mut self.sent {
             if reneged && sent.selected {
                 sent.selected = false;
@@ -345,10 +392,19 @@ impl Flight {
     /// (RFC 8985 section 6.2 step 5). Answers how many bytes, and when the next range would be.
     pub(super) fn lose_overtaken(&mut self, now: Instant, window: Duration) -> (u32, Option<Instant>) {
         let Some(latest) = self.latest else { return (0, None) };
-        let (mut bytes, mut next) = (0, None::<Instant>);
-        let from = self.place(self.flying);
+        let unsearched = self.unsearched.take().filter(|(from, _)| from.is_after(self.unacknowledged));
+        let resumes = unsearched.is_some();
+        let (from, mut next) = unsearched.unwrap_or((self.flying, None));
+        let (mut bytes, from) = (0, self.place(from));
         let mut flying = None;
-        for sent in self.sent.range_mut(from..) {
+        for (looks, at) in (from..self.sent.len()).enumerate() {
+            let sent = &mut self.sent[at];
+            if looks == LOOKS {
+                self.unsearched = Some((sent.range.start, next));
+                flying.get_or_insert(sent.range.start);
+                next = Some(next.map_or(now + LATER, |next: Instant| next.min(now + LATER)));
+                break;
+            }
             let overtaken =
                 sent.at < latest.at || sent.at == latest.at && sent.range.end.is_before(latest.end);
             if !sent.again && !overtaken {
@@ -358,22 +414,24 @@ impl Flight {
             if sent.is_in_flight() && !overtaken {
                 flying.get_or_insert(sent.range.start);
             }
-            if !sent.is_in_flight() || !overtaken {
-                continue;
+            if sent.is_in_flight() && overtaken {
+                let deadline = sent.at + latest.round_trip + window;
+                if deadline <= now {
+                    sent.lost = true;
+                    self.searched = self.searched.earlier(sent.range.start);
+                    self.lost += 1;
+                    self.in_flight -= sent.range.len();
+                    bytes += sent.range.len();
+                } else {
+                    flying.get_or_insert(sent.range.start);
+                    next = Some(next.map_or(deadline, |next: Instant| next.min(deadline)));
+                }
             }
-            let deadline = sent.at + latest.round_trip + window;
-            if deadline <= now {
-                sent.lost = true;
-                self.searched = self.searched.earlier(sent.range.start);
-                self.lost += 1;
-                self.in_flight -= sent.range.len();
-                bytes += sent.range.len();
-            } else {
-                flying.get_or_insert(sent.range.start);
-                next = Some(next.map_or(deadline, |next| next.min(deadline)));
-            }
+            self.look();
         }
-        self.flying = flying.unwrap_or(self.next);
+        if !resumes {
+            self.flying = flying.unwrap_or(self.next);
+        }
         (bytes, next)
     }
 

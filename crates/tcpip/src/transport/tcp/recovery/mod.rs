@@ -15,6 +15,7 @@ mod reduction;
 mod reordering;
 mod report;
 mod rtt;
+mod selections;
 mod spurious;
 #[cfg(test)]
 mod tests;

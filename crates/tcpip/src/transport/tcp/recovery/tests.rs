@@ -241,6 +241,42 @@ fn acknowledging_in_the_smallest_pieces_stays_bounded() {
     assert!(recovery.flight.is_consistent());
 }
 
+#[test]
+fn blocks_that_are_told_again_and_again_are_looked_at_once() {
+    // CVE-2019-11478.
+    let at = |millis| Instant::ORIGIN + Duration::from_millis(millis);
+    let mut recovery = Recovery::new(at(0), Setup { sack: true, ..Setup::new(START, SEGMENT) });
+    for range in 0..12_000u32 {
+        let start = START + range * 2;
+        recovery.on_sent(at(u64::from(range) / 100), Range { start, end: start + 2 }, Why::New, false);
+    }
+    let mut tell = |blocks: &[(u32, u32)], millis| {
+        let mut sack = SackBlocks::default();
+        for &(start, end) in blocks {
+            sack.push(SackBlock { start: START + start, end: START + end });
+        }
+        let before = recovery.flight.looks;
+        recovery.on_ack(at(millis), Acknowledgment { number: START, sack: &sack, echo: None, bare: true });
+        if let Some((range, why)) = recovery.lost(SEGMENT) {
+            recovery.on_sent(at(millis), range, why, false);
+        }
+        recovery.flight.looks - before
+    };
+    let mut looks = 0;
+    for piece in 0..4000u32 {
+        looks += tell(&[(piece * 6 + 2, piece * 6 + 4)], 200);
+    }
+    let most = super::flight::LOOKS as u64 + 10;
+    for _ in 0..1000 {
+        looks += tell(&[(2, 23_990), (2, 12_000), (12_000, 23_998), (4, 23_000)], 201);
+    }
+    for millis in 300..400 {
+        assert!(tell(&[(2, 23_990), (2, 23_998)], millis) <= most);
+    }
+    assert!(looks < 12_000 + 5000 * most, "{looks}");
+    assert!(recovery.flight.is_consistent());
+}
+
 fn again(recovery: &Recovery) -> u64 {
     recovery.info().retransmissions
 }
