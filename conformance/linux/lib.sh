@@ -108,6 +108,8 @@ serve() {
 }
 # How much memory a process has, in KiB.
 memory() { awk '/^VmRSS/ { print $2 }' "/proc/$1/status"; }
+# Whether the hub's page is at an address.
+shows_page() { at linux curl -sS -g --max-time 10 "http://$1/" -o "$work/page" && grep -qi '<!doctype html' "$work/page"; }
 peer() { local where=$1; shift; at "$where" python3 "$here/peer.py" "$@"; }
 
 # shellcheck source=/dev/null

@@ -20,6 +20,6 @@ note "protocols: $(grep -E '^[0-9]+ ' "$work/nmap" | tr -s ' \n' ' ;')"
 for kind in -sX -sN -sF -sA -sW -sM; do scan "$kind" -p 1-100 "$ours"; done
 scan -sS -f -p 79-81 "$ours"
 scan -sS --badsum -p 79-81 "$ours"
-at linux curl -sS --max-time 10 "http://$ours/" | grep -qi '<!doctype html' || wrong "no page after the scans"
+shows_page "$ours" || wrong "no page after the scans"
 kill -INT "$alive"; wait "$alive" || wrong "who was connected lost the connection: $(<"$work/alive")"
 ! grep -qi panicked "$work/serve" || wrong "$(<"$work/serve")"
