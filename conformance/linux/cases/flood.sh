@@ -5,7 +5,7 @@ serve || exit 1
 start linux alive python3 "$here/peer.py" alive "$ours" 80
 alive=$started
 said alive connected "$alive" || exit 1
-start linux flood python3 "$here/peer.py" flood "$ours" 80 fw0 "${FLOOD_RATE:-20000}" 10
+start linux flood python3 "$here/peer.py" flood "$ours" 80 fw0 "${FLOOD_RATE:-5000}" 10
 flood=$started
 said flood flooding "$flood" || exit 1
 sleep 1
