@@ -43,7 +43,7 @@ impl Layer {
             (Protocol::ICMP, true) => self.icmp_v4(now, &arrived, out),
             (Protocol::ICMPV6, false) => self.icmp_v6(now, &arrived, out),
             (Protocol::IGMP, true) => {
-                self.igmp(now, &arrived, out);
+                self.igmp(now, &arrived);
                 Received::Handled
             }
             (Protocol::NO_NEXT, false) => Received::Handled,
@@ -105,7 +105,7 @@ impl Layer {
             }
             icmpv6::Message::EchoReply(echo) => return reply(arrived, &echo),
             icmpv6::Message::Neighbor(message) => self.ndp(now, arrived, &message, out),
-            icmpv6::Message::Multicast(message) => self.mld(now, arrived, &message, out),
+            icmpv6::Message::Multicast(message) => self.mld(now, arrived, &message),
             _ if message.is_error() => return self.heard_v6(arrived.source, &message),
             _ => {}
         }

@@ -34,7 +34,13 @@ impl Layer {
             });
             let solicit = interface.solicitations.filter(|(left, _)| *left > 0).map(|(_, at)| at);
             let dhcp = interface.dhcp.as_ref().and_then(|dhcp| dhcp.poll_timeout());
-            probes.chain(ends).chain(solicit).chain(dhcp).chain(interface.neighbors.poll_timeout()).min()
+            probes
+                .chain(ends)
+                .chain(solicit)
+                .chain(dhcp)
+                .chain(interface.reports.poll_timeout())
+                .chain(interface.neighbors.poll_timeout())
+                .min()
         });
         let routes = self.routes.iter().filter_map(|route| route.until);
         links.chain(routes).chain(self.fragments.poll_timeout()).min()
@@ -54,6 +60,7 @@ impl Layer {
                 }
             }
             self.age_addresses(now, id);
+            self.report_due(now, id, out);
             self.probe_addresses(now, id, out);
             self.dhcp_timeout(now, id, out);
             self.solicit_routers(now, id, out);
@@ -98,7 +105,10 @@ impl Layer {
             }
             true
         });
-        lost.into_iter().for_each(|address| self.event(Event::AddressLost(id, address)));
+        for address in lost {
+            self.solicited_node(now, id, address, false);
+            self.event(Event::AddressLost(id, address));
+        }
     }
 
     fn probe_addresses(&mut self, now: Instant, id: InterfaceId, out: &mut dyn Transmit) {

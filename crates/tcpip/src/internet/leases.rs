@@ -110,7 +110,7 @@ impl Layer {
         let Some(dhcp) = &mut self.interfaces[usize::from(id.0)].dhcp else { return };
         if dhcp.address().map(IpAddr::V4) == Some(address) {
             let action = dhcp.conflict(now);
-            self.remove_address(id, address);
+            self.remove_address(now, id, address);
             self.act(now, id, action, out);
         }
     }
@@ -131,7 +131,7 @@ impl Layer {
                 }
             }
             Some(Action::Renewed(lease)) => self.use_lease(id, &lease),
-            Some(Action::Lost(address)) => self.lose_lease(id, address),
+            Some(Action::Lost(address)) => self.lose_lease(now, id, address),
         }
     }
 
@@ -156,11 +156,11 @@ impl Layer {
         }
     }
 
-    fn lose_lease(&mut self, id: InterfaceId, address: Ipv4Addr) {
+    fn lose_lease(&mut self, now: Instant, id: InterfaceId, address: Ipv4Addr) {
         self.interfaces[usize::from(id.0)].mtu_v4 = None;
         self.remove_default(id);
         if self.interfaces[usize::from(id.0)].owns(address.into()) {
-            self.remove_address(id, address.into());
+            self.remove_address(now, id, address.into());
             self.event(Event::AddressLost(id, address.into()));
         }
     }

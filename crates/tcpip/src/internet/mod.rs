@@ -13,7 +13,7 @@ mod echo;
 mod errors;
 mod events;
 mod forward;
-mod groups;
+pub(crate) mod groups;
 mod leases;
 mod limit;
 pub mod nat;
@@ -224,13 +224,17 @@ impl Layer {
             false => (AddressState::Preferred, None),
         };
         interface.addresses.push(Address { cidr, state, preferred_until, valid_until, probe });
+        self.solicited_node(now, id, address, true);
         Ok(())
     }
 
     /// Takes an address away.
-    pub fn remove_address(&mut self, id: InterfaceId, address: IpAddr) {
-        if let Some(interface) = self.interfaces.get_mut(usize::from(id.0)) {
-            interface.addresses.retain(|own| own.cidr.address != address);
+    pub fn remove_address(&mut self, now: Instant, id: InterfaceId, address: IpAddr) {
+        let Some(interface) = self.interfaces.get_mut(usize::from(id.0)) else { return };
+        let before = interface.addresses.len();
+        interface.addresses.retain(|own| own.cidr.address != address);
+        if interface.addresses.len() < before {
+            self.solicited_node(now, id, address, false);
         }
     }
 

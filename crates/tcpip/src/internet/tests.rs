@@ -169,7 +169,8 @@ fn a_neighbour_that_is_not_there_fails_its_flow_and_holds_a_bounded_queue() {
             failed += 1;
         }
     }
-    assert_eq!((wire.0.len(), failed, layer.neighbors(ID).count()), (3, 16, 0));
+    let asked = wire.0.iter().filter(|(_, frame)| frame[12..14] == [0x08, 0x06]).count();
+    assert_eq!((asked, failed, layer.neighbors(ID).count()), (3, 16, 0));
 }
 
 #[test]
@@ -239,17 +240,107 @@ fn a_group_is_heard_while_it_is_joined_by_ourselves_too() {
     assert_eq!(wrong, Err(ConfigError::WrongKind));
 }
 
+/// The reports of groups among frames: type and group, by the version of the protocol.
+fn reports(wire: &mut Wire) -> Vec<(u8, IpAddr)> {
+    let frames = std::mem::take(&mut wire.0);
+    let report = |(_, frame): (InterfaceId, Vec<u8>)| {
+        let packet = wire::ip::Packet::parse(&frame[14..]).ok()?;
+        let body = packet.payload;
+        let v4 = |at: usize| <[u8; 4]>::try_from(&body[at..at + 4]).ok().map(IpAddr::from);
+        let v6 = |at: usize| <[u8; 16]>::try_from(&body[at..at + 16]).ok().map(IpAddr::from);
+        let group = match (packet.protocol, body[0]) {
+            (Protocol::IGMP, 0x22) => v4(12),
+            (Protocol::IGMP, _) => v4(4),
+            (Protocol::ICMPV6, 143) => v6(12),
+            (Protocol::ICMPV6, 131 | 132) => v6(8),
+            _ => None,
+        };
+        Some((body[0], group?))
+    };
+    frames.into_iter().filter_map(report).collect()
+}
+
+fn settle(layer: &mut Layer, wire: &mut Wire, until: Instant) {
+    while let Some(due) = layer.poll_timeout().filter(|due| *due <= until) {
+        layer.handle_timeout(due, wire);
+    }
+}
+
+#[test]
+fn routers_are_told_of_groups_as_they_understand_it_and_not_without_end() {
+    let solicited = ip("ff02::1:ff00:1");
+    let (mut layer, mut wire) = (host(0), Wire::default());
+    settle(&mut layer, &mut wire, at(5));
+    assert_eq!(reports(&mut wire), [(143, solicited); 2], "one group of both addresses, told twice");
+    for group in ["239.1.2.3", "ff15::9", "ff01::9"] {
+        layer.join(at(5), ID, ip(group), &mut wire).unwrap();
+    }
+    settle(&mut layer, &mut wire, at(7));
+    let mut told = reports(&mut wire);
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        [(34, ip("239.1.2.3")), (34, ip("239.1.2.3")), (143, ip("ff15::9")), (143, ip("ff15::9"))]
+    );
+
+    // A router of MLDv1 asks, as often as it can: each group answers once in the time that it gives.
+    let query = |layer: &mut Layer, wire: &mut Wire, source: &str, extension: &[u8]| {
+        let source: std::net::Ipv6Addr = source.parse().unwrap();
+        let all = "ff02::1".parse().unwrap();
+        let mut body = vec![130, 0, 0, 0, 0x03, 0xe8, 0, 0];
+        body.extend([0; 16]);
+        body.extend(extension);
+        let pseudo = wire::checksum::Sum::pseudo_header(source.into(), IpAddr::V6(all), 58, body.len());
+        let checksum = pseudo.and(&body).checksum();
+        body[2..4].copy_from_slice(&checksum.to_be_bytes());
+        let mut frame = vec![0; 14 + 40 + 8];
+        let destination = MacAddress::of_group(all.into()).unwrap();
+        let ether_type = wire::EtherType::IPV6;
+        wire::ethernet::Header { destination, source: MAC[1], ether_type }.emit(&mut frame);
+        let header = wire::ipv6::Header {
+            traffic_class: 0,
+            flow_label: 0,
+            next_header: Protocol::HOP_BY_HOP,
+            hop_limit: 1,
+            source,
+            destination: all,
+        };
+        header.emit(&mut frame[14..], 8 + body.len());
+        wire::ipv6::emit_router_alert(&mut frame[54..], Protocol::ICMPV6, 0);
+        frame.extend(body);
+        layer.receive(at(8), ID, &mut frame, wire);
+    };
+    query(&mut layer, &mut wire, "2001:db8::2", &[]);
+    settle(&mut layer, &mut wire, at(10));
+    assert_eq!(reports(&mut wire), [], "a router speaks from its link");
+    for _ in 0..100 {
+        query(&mut layer, &mut wire, "fe80::2", &[]);
+    }
+    settle(&mut layer, &mut wire, at(10));
+    let mut told = reports(&mut wire);
+    told.sort_unstable();
+    assert_eq!(told, [(131, solicited), (131, ip("ff15::9"))]);
+    layer.leave(at(10), ID, ip("ff15::9"), &mut wire);
+    settle(&mut layer, &mut wire, at(12));
+    assert_eq!(reports(&mut wire), [(132, ip("ff15::9")); 2]);
+    // Later the router of old is forgotten.
+    layer.join(at(300), ID, ip("ff15::8"), &mut wire).unwrap();
+    assert_eq!(reports(&mut wire), [(143, ip("ff15::8"))]);
+}
+
 #[test]
 fn duplicate_addresses_are_found() {
     for address in ["10.0.0.2", "fe80::2"] {
         let mut asking = layer(0, Config { detect_duplicates: true, ..Config::default() });
         asking.add_address(at(0), ID, Cidr::new(ip(address), 24)).unwrap();
         let (mut hosts, mut wires) = ([asking, host(1)], [Wire::default(), Wire::default()]);
-        let due = hosts[0].poll_timeout().unwrap();
-        hosts[0].handle_timeout(due, &mut wires[0]);
-        run(due, &mut hosts, &mut wires);
-        assert_eq!(hosts[0].poll_event(), Some(Event::AddressDuplicate(ID, ip(address))));
-        assert_eq!(hosts[0].poll_timeout(), None);
+        let mut events = Vec::new();
+        while let Some(due) = hosts[0].poll_timeout() {
+            hosts[0].handle_timeout(due, &mut wires[0]);
+            run(due, &mut hosts, &mut wires);
+            events.extend(hosts[0].poll_event());
+        }
+        assert_eq!(events, [Event::AddressDuplicate(ID, ip(address))]);
     }
     for address in ["10.0.0.1", "fe80::1"] {
         let mut alone = layer(0, Config { detect_duplicates: true, ..Config::default() });
@@ -388,7 +479,7 @@ fn ra_flood_addresses_come_from_routers_in_bounded_number_and_do_not_end_at_once
     let (mut layer, mut wire) = (layer(0, Config::default()), Wire::default());
     layer.enable_slaac(at(0), ID).unwrap();
     layer.handle_timeout(at(0), &mut wire);
-    assert_eq!(wire.0.len(), 1, "a solicitation");
+    assert_eq!(wire.0.len(), 2, "a solicitation, and a report of the group of our address");
     let advertise = |layer: &mut Layer, network: u16, valid_lifetime: u32, lifetime: u16| {
         let prefix = Prefix {
             len: 64,

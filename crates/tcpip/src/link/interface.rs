@@ -6,6 +6,7 @@ use host::Instant;
 use wire::MacAddress;
 
 use super::Neighbors;
+use crate::internet::groups::Reports;
 use crate::internet::{Cidr, dhcp};
 
 /// What an interface is.
@@ -68,6 +69,8 @@ pub struct Interface {
     pub(crate) neighbors: Neighbors,
     /// With addresses from routers: solicitations that are left, and when the next is due.
     pub(crate) solicitations: Option<(u8, Instant)>,
+    /// What routers are still to be told of groups.
+    pub(crate) reports: Reports,
     /// Who asks servers for an address.
     pub(crate) dhcp: Option<Box<dhcp::Client>>,
     /// What servers say that the link takes, where that is less than the device does.
@@ -82,6 +85,7 @@ impl Interface {
             groups: Vec::new(),
             neighbors: Neighbors::default(),
             solicitations: None,
+            reports: Reports::default(),
             dhcp: None,
             mtu_v4: None,
         }
