@@ -147,9 +147,9 @@ impl Opened {
     fn learned(&self) -> Learned {
         match self {
             Self::Kernel(_) => Learned::default(),
-            Self::Own(host) => host.with_stack(|stack, _, _| {
+            Self::Own(host) => host.with_stack(|stack, now, _| {
                 let internet = stack.internet();
-                Learned { name_servers: internet.name_servers(), domains: internet.domains() }
+                Learned { name_servers: internet.name_servers(now), domains: internet.domains() }
             }),
         }
     }

@@ -432,8 +432,12 @@ impl Layer {
                 self.flush(now, on, target.into(), waiting, out);
             }
             Ndp::RouterAdvertisement { router, options } => self.advertised(now, on, source, router, options),
-            // Redirects are not followed, and we advertise no routes.
-            _ => {}
+            Ndp::Redirect { target, destination, options } => {
+                let mac = options.target_link_address();
+                self.redirected(now, on, source, target, destination, mac);
+            }
+            // We advertise no routes.
+            Ndp::RouterSolicitation { .. } => {}
         }
     }
 }

@@ -106,7 +106,7 @@ impl Layer {
             }
             Message::TimeExceeded { quoted, .. } => (Problem::TimeExceeded, quoted),
             Message::ParameterProblem { quoted, .. } => (Problem::Parameter, quoted),
-            // Redirects are not followed, source quenches ignored (RFC 6633).
+            // Anybody can forge a redirect of IPv4 from anywhere: they are ignored. So are source quenches (RFC 6633).
             _ => return Received::Handled,
         };
         self.heard(reporter, problem, quoted)

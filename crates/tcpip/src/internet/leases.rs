@@ -46,10 +46,13 @@ impl Layer {
             .is_some_and(|dhcp| dhcp.lease().is_none())
     }
 
-    /// Who answers questions about names, as the servers of all interfaces say, the best first.
-    pub fn name_servers(&self) -> Vec<IpAddr> {
+    /// Who answers questions about names, as the servers and routers of all interfaces say, the best first.
+    pub fn name_servers(&self, now: Instant) -> Vec<IpAddr> {
         let leases = self.ids().filter_map(|(id, _)| self.lease(id));
-        leases.flat_map(|lease| &lease.name_servers).map(|server| IpAddr::V4(*server)).collect()
+        let lent = leases.flat_map(|lease| &lease.name_servers).map(|server| IpAddr::V4(*server));
+        let advertised = self.interfaces.iter().flat_map(|interface| &interface.name_servers);
+        let advertised = advertised.filter(|(_, until)| *until > now).map(|(server, _)| IpAddr::V6(*server));
+        lent.chain(advertised).collect()
     }
 
     /// The domains in which short names are looked for, as the servers of all interfaces say.

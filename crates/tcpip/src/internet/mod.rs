@@ -20,6 +20,7 @@ pub mod nat;
 mod path_mtu;
 mod reassembly;
 mod receive;
+mod routers;
 mod routing;
 mod send;
 mod service;
@@ -61,6 +62,8 @@ pub struct Config {
     /// RetransTimer of RFC 4861 section 10, which have a second for every network there may be. On one where neighbours
     /// answer at once less will do.
     pub probe_interval: Duration,
+    /// What identifiers of addresses are made of (RFC 7217): who keeps it has the same addresses again. `None` draws one.
+    pub secret: Option<[u8; 16]>,
     /// TTL and hop limit of what is sent.
     pub ttl: u8,
     /// Bytes that fragments of all packets together may take.
@@ -75,6 +78,7 @@ impl Default for Config {
             forwarding: false,
             detect_duplicates: false,
             probe_interval: Duration::from_secs(1),
+            secret: None,
             ttl: 64,
             reassembly_bytes: 4 * 1024 * 1024,
             path_mtus: 1024,
@@ -129,7 +133,7 @@ impl Layer {
         let mut secret = [0; 16];
         random.fill(&mut secret);
         Self {
-            secret,
+            secret: config.secret.unwrap_or(secret),
             path_mtus: path_mtu::PathMtus::new(config.path_mtus),
             fragments: reassembly::Reassembly::new(config.reassembly_bytes),
             limit: limit::ErrorLimit::new(&mut random),
@@ -223,7 +227,7 @@ impl Layer {
             true => (AddressState::Tentative, Some((discovery::probes(address), now + delay))),
             false => (AddressState::Preferred, None),
         };
-        interface.addresses.push(Address { cidr, state, preferred_until, valid_until, probe });
+        interface.addresses.push(Address { cidr, state, preferred_until, valid_until, probe, router: None });
         self.solicited_node(now, id, address, true);
         Ok(())
     }

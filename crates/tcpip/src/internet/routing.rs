@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{Layer, SendError, common_bits};
 use crate::InterfaceId;
-use crate::link::AddressState;
+use crate::link::{Address, AddressState};
 
 /// The next step of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Layer {
                 .filter(|own| may_be_local || scope(own.cidr.address) > LINK)
                 // The first of those that are alike.
                 .fold(None::<(_, IpAddr)>, |best, own| {
-                    let rank = rank(own.cidr.address, own.cidr.prefix, own.state, destination);
+                    let rank = rank(own, hop.next, destination);
                     match best {
                         Some((other, _)) if other >= rank => best,
                         _ => Some((rank, own.cidr.address)),
@@ -98,15 +98,19 @@ impl Layer {
     }
 }
 
-/// How well an address suits as a source; the greater the better. Rules 2, 3, 6 and 8.
-fn rank(own: IpAddr, prefix: u8, state: AddressState, destination: IpAddr) -> (bool, i16, bool, bool, u32) {
-    let (own_scope, scope) = (scope(own), scope(destination));
+/// How well an address suits as a source; the greater the better. Rules 2, 3, 5.5, 6 and 8 of RFC 6724 section 5; rule 1
+/// and rule 5 are the caller's, and mobile or temporary addresses (rules 4 and 7) there are none.
+fn rank(own: &Address, next: IpAddr, destination: IpAddr) -> (bool, i16, bool, bool, bool, u32) {
+    let Address { cidr, state, router, .. } = own;
+    let (own_scope, scope) = (scope(cidr.address), scope(destination));
     // Rule 2: the smallest scope that is not smaller than the destination's, else the greatest.
     let suits = own_scope >= scope;
     let closeness = if suits { -i16::from(own_scope) } else { i16::from(own_scope) };
-    let label = label(own) == label(destination);
-    let common = common_bits(own, destination).unwrap_or(0).min(u32::from(prefix));
-    (suits, closeness, state == AddressState::Preferred, label, common)
+    let preferred = *state == AddressState::Preferred;
+    let of_next_hop = router.is_some_and(|router| IpAddr::V6(router) == next);
+    let label = label(cidr.address) == label(destination);
+    let common = common_bits(cidr.address, destination).unwrap_or(0).min(u32::from(cidr.prefix));
+    (suits, closeness, preferred, of_next_hop, label, common)
 }
 
 const LINK: u8 = 2;

@@ -139,7 +139,7 @@ impl Layer {
             return Err(SendError::TooBig(mtu));
         }
         if hop.looped {
-            self.put_header(sending, packet, false)?;
+            self.put_header(sending, packet, hop.interface)?;
             return self.put_looped(hop.interface, packet);
         }
         if !out.has_room(hop.interface) {
@@ -157,7 +157,7 @@ impl Layer {
             return self.send_fragments(now, sending, &hop, mtu, packet, out);
         }
         let heard_here = self.interface(hop.interface).is_some_and(|one| one.has_joined(sending.destination));
-        self.put_header(sending, packet, false)?;
+        self.put_header(sending, packet, hop.interface)?;
         if heard_here {
             // A group that was joined here hears what is sent to it from here (RFC 1112 section 6.1).
             let _ = self.put_looped(hop.interface, packet);
@@ -172,10 +172,10 @@ impl Layer {
         &mut self,
         sending: &Sending,
         packet: &mut Descending<'_>,
-        more_fragments: bool,
+        on: InterfaceId,
     ) -> Result<(), SendError> {
         let len = packet.len();
-        let ttl = sending.ttl.unwrap_or(self.config.ttl);
+        let ttl = sending.ttl.unwrap_or_else(|| self.ttl(sending.destination, on));
         match (sending.source, sending.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 // What cannot be cut needs no identification of its own (RFC 6864 section 4.1).
@@ -187,7 +187,7 @@ impl Layer {
                     traffic_class: sending.traffic_class,
                     identification,
                     dont_fragment: sending.dont_fragment,
-                    more_fragments,
+                    more_fragments: false,
                     fragment_offset: 0,
                     ttl,
                     protocol: sending.protocol,
@@ -211,6 +211,12 @@ impl Layer {
             _ => return Err(SendError::NoAddress),
         }
         Ok(())
+    }
+
+    /// What a packet begins with when nobody asked for another: what routers on its way say, else the host's own.
+    pub(super) fn ttl(&self, destination: IpAddr, on: InterfaceId) -> u8 {
+        let said = self.interface(on).and_then(|interface| interface.hop_limit);
+        said.filter(|_| destination.is_ipv6()).unwrap_or(self.config.ttl)
     }
 
     fn put_looped(&mut self, interface: InterfaceId, packet: &Descending<'_>) -> Result<(), SendError> {
@@ -237,7 +243,7 @@ impl Layer {
     ) -> Result<(), SendError> {
         let mut body = Vec::new();
         packet.copy_to(&mut body);
-        let ttl = sending.ttl.unwrap_or(self.config.ttl);
+        let ttl = sending.ttl.unwrap_or_else(|| self.ttl(sending.destination, hop.interface));
         match (sending.source, sending.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 let header = ipv4::Header {

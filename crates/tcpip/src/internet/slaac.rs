@@ -4,19 +4,15 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use host::{Instant, Random};
-use wire::ndp::{Message, NdpOption, Options, Prefix, Router};
+use wire::ndp::Prefix;
 
-use super::{Cidr, ConfigError, Layer, Route};
-use crate::{InterfaceId, Transmit};
+use super::routers::SOLICITATIONS;
+use super::{Cidr, ConfigError, Layer};
+use crate::InterfaceId;
 
-/// Routers and addresses that are learned on one interface, whatever is advertised (CVE-2010-4669: the RA flood).
-const MAX_ROUTERS: usize = 8;
+/// Addresses that are learned on one interface, whatever is advertised (CVE-2010-4669: the RA flood).
 const MAX_LEARNED: usize = 16;
-/// RFC 4861 section 10: solicitations, and the time between them.
-const SOLICITATIONS: u8 = 3;
-const SOLICITATION_INTERVAL: Duration = Duration::from_secs(4);
 const TWO_HOURS: Duration = Duration::from_secs(7_200);
-const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 
 impl Layer {
     /// Gives an interface a link-local address, and those that routers there advertise from now on.
@@ -32,65 +28,22 @@ impl Layer {
         Ok(())
     }
 
-    /// Asks for routers, where that is due.
-    pub(super) fn solicit_routers(&mut self, now: Instant, id: InterfaceId, out: &mut dyn Transmit) {
-        let interface = &mut self.interfaces[usize::from(id.0)];
-        let Some((left, _)) = interface.solicitations.filter(|(left, at)| *left > 0 && *at <= now) else {
-            return;
-        };
-        interface.solicitations = Some((left - 1, now + SOLICITATION_INTERVAL));
-        let message = Message::RouterSolicitation { options: Options::default() };
-        self.send_ndp(now, id, Ipv6Addr::UNSPECIFIED, ALL_ROUTERS, None, &message, out);
-    }
-
-    pub(super) fn advertised(
-        &mut self,
-        now: Instant,
-        id: InterfaceId,
-        source: Ipv6Addr,
-        router: Router,
-        options: Options<'_>,
-    ) {
-        let Some(interface) = self.interfaces.get_mut(usize::from(id.0)) else { return };
-        // A router does not take its addresses from others.
-        if interface.solicitations.is_none() || self.config.forwarding {
-            return;
-        }
-        interface.solicitations = Some((0, now));
-        self.learn_router(now, id, source, router.lifetime);
-        for option in options.iter() {
-            if let NdpOption::Prefix(prefix) = option
-                && prefix.autonomous
-                && prefix.len == 64
-            {
-                self.learn_prefix(now, id, &prefix);
-            }
-        }
-    }
-
-    fn learn_router(&mut self, now: Instant, id: InterfaceId, source: Ipv6Addr, lifetime: u16) {
-        let network = Cidr::new(Ipv6Addr::UNSPECIFIED.into(), 0);
-        let gateway = Some(IpAddr::V6(source));
-        let learned = |route: &&Route| route.interface == id && route.until.is_some();
-        let known = self.routes.iter().filter(learned).any(|route| route.gateway == gateway);
-        if lifetime == 0 {
-            self.routes.retain(|route| {
-                !(route.interface == id && route.until.is_some() && route.gateway == gateway)
-            });
-        } else if known || self.routes.iter().filter(learned).count() < MAX_ROUTERS {
-            let until = Some(now + Duration::from_secs(u64::from(lifetime)));
-            // The table may be full: then there is no room for what is learned.
-            let _ = self.add_route(Route { network, gateway, interface: id, metric: 1024, until });
-        }
-    }
-
-    fn learn_prefix(&mut self, now: Instant, id: InterfaceId, prefix: &Prefix) {
+    /// What a router says of a prefix: whether it is of the link, and whether hosts make themselves addresses of it.
+    pub(super) fn learn_prefix(&mut self, now: Instant, id: InterfaceId, router: Ipv6Addr, prefix: &Prefix) {
         let network = prefix.prefix;
         if network.is_unicast_link_local()
             || network.is_multicast()
             || network.is_unspecified()
             || prefix.preferred_lifetime > prefix.valid_lifetime
         {
+            return;
+        }
+        // Where we have an address of it, that says it.
+        if prefix.on_link && !prefix.autonomous && prefix.len > 0 {
+            let on_link = Cidr::new(network.into(), prefix.len).network();
+            self.learn_route(now, id, on_link, None, prefix.valid_lifetime, 1_024);
+        }
+        if !prefix.autonomous || prefix.len != 64 {
             return;
         }
         let end =
@@ -113,7 +66,12 @@ impl Layer {
         let learned = addresses.iter().filter(|own| own.cidr.address.is_ipv6()).count();
         if prefix.valid_lifetime > 0 && learned < MAX_LEARNED {
             // Bounds and kind are checked above, but for the interface's MTU: without 1280 bytes there is no IPv6.
-            let _ = self.add_lasting(now, id, Cidr::new(address, 64), preferred, valid);
+            let len = if prefix.on_link { 64 } else { 128 };
+            let _ = self.add_lasting(now, id, Cidr::new(address, len), preferred, valid);
+            let addresses = &mut self.interfaces[usize::from(id.0)].addresses;
+            if let Some(own) = addresses.iter_mut().find(|own| own.cidr.address == address) {
+                own.router = Some(router);
+            }
         }
     }
 

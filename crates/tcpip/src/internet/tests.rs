@@ -5,6 +5,8 @@ use crate::Descending;
 use crate::link::Medium;
 use wire::{MacAddress, Protocol};
 
+mod routers;
+
 const MAC: [MacAddress; 2] = [MacAddress([2, 0, 0, 0, 0, 1]), MacAddress([2, 0, 0, 0, 0, 2])];
 const ID: InterfaceId = InterfaceId(0);
 
@@ -471,41 +473,4 @@ fn nothing_that_comes_makes_it_panic() {
             layer.handle_timeout(due, &mut wire);
         }
     }
-}
-
-#[test]
-fn ra_flood_addresses_come_from_routers_in_bounded_number_and_do_not_end_at_once() {
-    use wire::ndp::{NdpOption, Options, Prefix, Router};
-    let (mut layer, mut wire) = (layer(0, Config::default()), Wire::default());
-    layer.enable_slaac(at(0), ID).unwrap();
-    layer.handle_timeout(at(0), &mut wire);
-    assert_eq!(wire.0.len(), 2, "a solicitation, and a report of the group of our address");
-    let advertise = |layer: &mut Layer, network: u16, valid_lifetime: u32, lifetime: u16| {
-        let prefix = Prefix {
-            len: 64,
-            on_link: true,
-            autonomous: true,
-            valid_lifetime,
-            preferred_lifetime: valid_lifetime,
-            prefix: std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, network, 0, 0, 0, 0),
-        };
-        let mut bytes = [0; 32];
-        NdpOption::Prefix(prefix).emit(&mut bytes);
-        let router = Router { lifetime, ..Router::default() };
-        let source = std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 1, network);
-        layer.advertised(at(1), ID, source, router, Options::parse(&bytes).unwrap());
-    };
-    advertise(&mut layer, 0, 86_400, 1800);
-    let address = layer.interfaces()[0].addresses()[1];
-    assert!(address.cidr.contains(ip("2001:db8::1")));
-    assert_eq!(layer.hop(ip("2001:4860::1"), None).unwrap().next, ip("fe80::1:0"));
-    advertise(&mut layer, 0, 1, 0);
-    assert_eq!(layer.interfaces()[0].addresses()[1].valid_until, Some(at(7_201)), "the two-hour rule");
-    assert!(layer.hop(ip("2001:4860::1"), None).is_err());
-    for network in 0..2000 {
-        advertise(&mut layer, network, 86_400, 1800);
-    }
-    assert_eq!((layer.interfaces()[0].addresses().len(), layer.routes().len()), (16, 8));
-    layer.handle_timeout(at(100_000), &mut wire);
-    assert_eq!((layer.interfaces()[0].addresses().len(), layer.routes().len()), (1, 0));
 }

@@ -1,6 +1,6 @@
 //! An interface: its medium, its addresses and its neighbours.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use host::Instant;
 use wire::MacAddress;
@@ -44,6 +44,8 @@ pub struct Address {
     pub valid_until: Option<Instant>,
     /// Probes still to be sent, and when the next step is due; while the address is tentative.
     pub(crate) probe: Option<(u8, Instant)>,
+    /// Who advertised its network.
+    pub(crate) router: Option<Ipv6Addr>,
 }
 
 /// Whether an address may be used (RFC 4862 section 2, RFC 5227).
@@ -75,6 +77,12 @@ pub struct Interface {
     pub(crate) dhcp: Option<Box<dhcp::Client>>,
     /// What servers say that the link takes, where that is less than the device does.
     pub(crate) mtu_v4: Option<u16>,
+    /// The same, as routers say.
+    pub(crate) mtu_v6: Option<u16>,
+    /// The hop limit that routers say.
+    pub(crate) hop_limit: Option<u8>,
+    /// Who answers questions about names, as routers say, and until when.
+    pub(crate) name_servers: Vec<(Ipv6Addr, Instant)>,
 }
 
 impl Interface {
@@ -88,6 +96,9 @@ impl Interface {
             reports: Reports::default(),
             dhcp: None,
             mtu_v4: None,
+            mtu_v6: None,
+            hop_limit: None,
+            name_servers: Vec::new(),
         }
     }
 
@@ -103,7 +114,7 @@ impl Interface {
 
     /// The largest packet that the link takes, in bytes, of IPv4 or of IPv6.
     pub fn mtu(&self, v4: bool) -> u16 {
-        let said = self.mtu_v4.filter(|_| v4);
+        let said = if v4 { self.mtu_v4 } else { self.mtu_v6 };
         said.map_or(self.config.mtu, |mtu| mtu.min(self.config.mtu))
     }
 

@@ -112,15 +112,44 @@ pub(crate) enum Action {
     Failed { address: IpAddr, waiting: VecDeque<Waiting> },
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Neighbors {
     entries: BTreeMap<IpAddr, Neighbor>,
+    /// For how long one that was heard counts as there, and the time between questions.
+    reachable: Duration,
+    retransmit: Duration,
     timers: BTreeSet<(Instant, IpAddr)>,
     incomplete: usize,
     waiting_bytes: usize,
 }
 
+impl Default for Neighbors {
+    fn default() -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            reachable: REACHABLE,
+            retransmit: RETRANSMIT,
+            timers: BTreeSet::new(),
+            incomplete: 0,
+            waiting_bytes: 0,
+        }
+    }
+}
+
 impl Neighbors {
+    /// What a router advertises, in milliseconds, zero where it does not say (RFC 4861 section 6.3.4). Nobody makes us ask
+    /// without a pause, or believe for hours.
+    pub(crate) fn set_times(&mut self, reachable: u32, retransmit: u32) {
+        let within =
+            |said: u32, least: u64, most: u64| Duration::from_millis(u64::from(said).clamp(least, most));
+        if reachable > 0 {
+            self.reachable = within(reachable, 1_000, 3_600_000);
+        }
+        if retransmit > 0 {
+            self.retransmit = within(retransmit, 100, 10_000);
+        }
+    }
+
     /// Where `address` is, if that is known; a packet goes there now.
     pub(crate) fn resolve(&mut self, now: Instant, address: IpAddr) -> Option<MacAddress> {
         let neighbor = self.entries.get_mut(&address)?;
@@ -142,7 +171,7 @@ impl Neighbors {
         let ask = !self.entries.contains_key(&address);
         if ask {
             self.make_room(true);
-            let until = now + RETRANSMIT;
+            let until = now + self.retransmit;
             self.insert(address, None, NeighborState::Incomplete, until, now);
             self.timers.insert((until, address));
         }
@@ -206,7 +235,7 @@ impl Neighbors {
         neighbor.mac = Some(mac);
         neighbor.questions = 0;
         neighbor.state = if answered { NeighborState::Reachable } else { NeighborState::Stale };
-        neighbor.until = if answered { now + REACHABLE } else { now };
+        neighbor.until = if answered { now + self.reachable } else { now };
         self.waiting_bytes -= neighbor.waiting_bytes;
         neighbor.waiting_bytes = 0;
         std::mem::take(&mut neighbor.waiting)
@@ -229,7 +258,7 @@ impl Neighbors {
                 neighbor.state = NeighborState::Reachable;
                 neighbor.questions = 0;
             }
-            neighbor.until = now + REACHABLE;
+            neighbor.until = now + self.reachable;
         }
     }
 
@@ -252,7 +281,7 @@ impl Neighbors {
             let waiting = self.remove(address);
             return Some(Action::Failed { address, waiting });
         }
-        neighbor.until = now + RETRANSMIT;
+        neighbor.until = now + self.retransmit;
         self.timers.insert((neighbor.until, address));
         Some(Action::Ask { address, at: neighbor.mac })
     }
