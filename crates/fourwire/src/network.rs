@@ -6,8 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use host::{Runtime, timeout_at};
+use host::{Random, Runtime, timeout_at};
 use kernel::{KernelHost, ShutdownSignals};
+use sha2::{Digest, Sha256};
 use stack::{Device, StackHost};
 use tcpip::StackConfig;
 use tcpip::internet::{Cidr, ConfigError, Layer, Route, dhcp};
@@ -208,6 +209,11 @@ impl Args {
             Net::Tun(name) => tun(name)?,
         };
         let mut config = StackConfig::default();
+        config.internet.secret = identity(&net.to_string(), "addresses").map(|mut random| {
+            let mut secret = [0; 16];
+            random.fill(&mut secret);
+            secret
+        });
         config.internet.detect_duplicates = true;
         config.internet.probe_interval = PROBE_INTERVAL;
         let host = OwnHost::new(kernel, config, Tracer::OFF);
@@ -251,7 +257,8 @@ impl Args {
 #[cfg(target_os = "linux")]
 fn tap(name: &str, kernel: &KernelHost) -> Result<Box<dyn Device>, Error> {
     let mut mac = [0; 6];
-    kernel.random("mac address").fill(&mut mac);
+    let mut random = identity(name, "mac address").unwrap_or_else(|| kernel.random("mac address"));
+    random.fill(&mut mac);
     // Locally administered, of one station (IEEE 802, clause 8).
     mac[0] = mac[0] & !1 | 2;
     Ok(Box::new(stack::device::Tap::open(name, MacAddress(mac))?))
@@ -270,6 +277,21 @@ fn tap(name: &str, _kernel: &KernelHost) -> Result<Box<dyn Device>, Error> {
 #[cfg(not(target_os = "linux"))]
 fn tun(name: &str) -> Result<Box<dyn Device>, Error> {
     Err(Error::System(Net::Tun(name.into())))
+}
+
+/// What this machine has of its own on a network, for one purpose: the same at each start, so that neighbours and DHCP
+/// servers know us again, and different in each network namespace. It does not tell what it is made of. `None` where the
+/// machine has no identity (`machine-id(5)`).
+fn identity(network: &str, purpose: &str) -> Option<Random> {
+    let machine = std::fs::read_to_string("/etc/machine-id").ok()?;
+    let namespace = std::fs::read_link("/proc/self/ns/net").ok()?;
+    let mut digest = Sha256::new();
+    for part in [machine.trim().as_bytes(), namespace.as_os_str().as_encoded_bytes(), network.as_bytes()] {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    digest.update(purpose);
+    (!machine.trim().is_empty()).then(|| Random::from_seed(digest.finalize().into()))
 }
 
 /// Whether a router has given us an IPv6 address.
@@ -307,6 +329,18 @@ mod tests {
             assert_eq!(text.parse::<Net>().unwrap().to_string(), text);
         }
         assert!("tap:".parse::<Net>().is_err() && "eth0".parse::<Net>().is_err());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_machine_is_known_again() {
+        let draw =
+            |network: &str, purpose: &str| identity(network, purpose).map(|mut random| random.next_u64());
+        if let Some(first) = draw("fw0", "mac address") {
+            assert_eq!(draw("fw0", "mac address"), Some(first));
+            assert_ne!(draw("fw1", "mac address"), Some(first));
+            assert_ne!(draw("fw0", "addresses"), Some(first));
+        }
     }
 
     #[test]
