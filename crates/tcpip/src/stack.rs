@@ -298,7 +298,7 @@ impl Stack {
     }
 
     fn check_local(&self, address: IpAddr) -> Result<(), SocketError> {
-        let any = address.is_unspecified() || address.is_multicast();
+        let any = address.is_unspecified() || address.is_multicast() || address.is_loopback();
         let ours = any || self.internet.interfaces().iter().any(|interface| interface.owns(address));
         if ours { Ok(()) } else { Err(SocketError::AddressNotAvailable) }
     }

@@ -44,7 +44,7 @@ pub struct StackHost<R: Runtime, D: Device> {
 }
 
 impl<R: Runtime, D: Device> StackHost<R, D> {
-    /// A host with no device yet: only its loopback addresses answer.
+    /// A host with no device yet: nothing gets in or out. With the first one its loopback addresses answer as well.
     ///
     /// Segments leave at once (TCP_NODELAY): whoever writes has gathered what belongs together.
     pub fn new(runtime: R, mut config: StackConfig, tracer: Tracer) -> Self {
