@@ -156,6 +156,16 @@ impl Opened {
     }
 }
 
+/// The addresses of a host that others can reach.
+pub(crate) fn addresses(host: &OwnHost) -> Vec<IpAddr> {
+    host.with_stack(|stack, _, _| {
+        let interfaces = stack.internet().interfaces().iter();
+        let addresses = interfaces.flat_map(|one| one.addresses()).map(|own| own.cidr.address);
+        let local = |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        addresses.filter(|address| !local(address)).collect()
+    })
+}
+
 /// Gives back what was lent.
 pub(crate) async fn close(host: &OwnHost) {
     host.release_leases(host.now() + FAREWELL).await;

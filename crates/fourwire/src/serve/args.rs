@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::certificate::Source;
-use crate::network;
+use crate::network::{self, Net};
 
 /// Where the default page is served.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8000);
@@ -166,6 +166,9 @@ pub(crate) enum Error {
         /// Where and why.
         error: Box<toml::de::Error>,
     },
+    /// More shards than there are queues.
+    #[error("{0} is one stack, which is one shard: leave --shards {1} away, or serve on --net kernel")]
+    Shards(Net, u16),
     /// A network that is none.
     #[error("the configuration file says: {0}")]
     Network(String),
@@ -216,9 +219,8 @@ impl Args {
             token_secret: self.token_secret.or(file.token_secret),
             api_key: self.api_key.or(file.api_key),
             allow_origin: if self.allow_origin.is_empty() { file.allow_origin } else { self.allow_origin },
-            // A device of our own stack has one queue, and so one shard.
             shards: match network.is_own() {
-                true => 1,
+                true => one_shard(&network, self.shards.or(file.shards))?,
                 false => self.shards.or(file.shards).map_or(cores, usize::from).max(1),
             },
             network,
@@ -253,6 +255,14 @@ fn network(
     };
     let gateways = if said.gateways.is_empty() { gateways } else { said.gateways };
     Ok(network::Args { net, addresses: addresses.map_err(Error::Network)?, gateways })
+}
+
+/// A device of our own stack has one queue, and so one shard.
+fn one_shard(network: &network::Args, shards: Option<u16>) -> Result<usize, Error> {
+    match shards {
+        Some(shards) if shards > 1 => Err(Error::Shards(network.net.clone().unwrap_or_default(), shards)),
+        _ => Ok(1),
+    }
 }
 
 fn read(path: &Path) -> Result<File, Error> {
@@ -296,6 +306,16 @@ mod tests {
         assert_eq!(settings.shards, 3);
         assert_eq!(settings.max_connections, 7);
         assert_eq!(settings.rooms.history_size, Some(9));
+    }
+
+    #[test]
+    fn our_own_stack_is_one_shard() {
+        let own = |shards| Args { shards, listen: vec!["127.0.0.1:1".parse().unwrap()], ..Args::default() };
+        let file = "net = 'tap:fw0'\naddress = ['dhcp']";
+        assert_eq!(settle(own(None), file).unwrap().shards, 1);
+        assert_eq!(settle(own(Some(1)), file).unwrap().shards, 1);
+        let error = settle(own(Some(2)), file).unwrap_err();
+        assert!(error.contains("tap:fw0") && error.contains("--shards 2"), "{error}");
     }
 
     #[test]

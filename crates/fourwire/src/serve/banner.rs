@@ -1,21 +1,21 @@
 //! What the person at the terminal is told.
 
 use std::io::{IsTerminal, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::args::Settings;
 
 /// Says where to go, where the data is, and who may come in.
-pub(super) fn greet(addresses: &[SocketAddr], settings: &Settings) {
+pub(super) fn greet(addresses: &[SocketAddr], here: &[IpAddr], settings: &Settings) {
     let mut out = std::io::stdout();
     let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let strong = |text: String| if colour { format!("\x1b[1m{text}\x1b[0m") } else { text };
     let mut text = String::from("Fourwire is ready.\n\n");
-    for address in addresses {
+    for address in addresses.iter().flat_map(|&address| reachable(address, here)) {
         let scheme = if settings.certificate.is_some() { "https" } else { "http" };
         let label = if text.ends_with("\n\n") { "open" } else { "" };
-        text += &format!("  {label:<6}{}\n", strong(format!("{scheme}://{}/", reachable(*address))));
+        text += &format!("  {label:<6}{}\n", strong(format!("{scheme}://{}/", address)));
     }
     let data = match &settings.data {
         Some(directory) => format!("{}", directory.display()),
@@ -44,11 +44,32 @@ fn mode(addresses: &[SocketAddr], settings: &Settings) -> &'static str {
     }
 }
 
-/// An address that a browser on this machine can open.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => ([127, 0, 0, 1], v4.port()).into(),
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => (std::net::Ipv6Addr::LOCALHOST, v6.port()).into(),
-        address => address,
+/// Addresses that a browser can open: on this machine, or those of a host of our own.
+fn reachable(address: SocketAddr, here: &[IpAddr]) -> Vec<SocketAddr> {
+    if !address.ip().is_unspecified() {
+        return vec![address];
+    }
+    let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let here = if here.is_empty() { &loopback } else { here };
+    let alike = here.iter().filter(|own| own.is_ipv4() == address.is_ipv4());
+    alike.map(|&own| SocketAddr::new(own, address.port())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everywhere_is_shown_as_what_can_be_opened() {
+        let shown = |address: &str, here: &[IpAddr]| {
+            let shown = reachable(address.parse().unwrap(), here).into_iter();
+            shown.map(|address| address.to_string()).collect::<Vec<_>>()
+        };
+        let ours = [[10, 9, 0, 2].into(), "fd09::2".parse().unwrap()];
+        assert_eq!(shown("0.0.0.0:80", &[]), ["127.0.0.1:80"]);
+        assert_eq!(shown("[::]:80", &[]), ["[::1]:80"]);
+        assert_eq!(shown("0.0.0.0:80", &ours), ["10.9.0.2:80"]);
+        assert_eq!(shown("[::]:80", &ours), ["[fd09::2]:80"]);
+        assert_eq!(shown("10.9.0.2:80", &[]), ["10.9.0.2:80"]);
     }
 }

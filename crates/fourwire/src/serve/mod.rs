@@ -72,10 +72,14 @@ pub(crate) fn run(args: Args) -> Result<(), Error> {
                 Ok(Opened::Kernel(host)) if host.shard().index > 0 => {
                     station.serve(host, shutdown).await.map_err(Error::from)
                 }
-                Ok(Opened::Kernel(host)) => attend(station, host, shutdown, trigger, settings, grace).await,
+                Ok(Opened::Kernel(host)) => {
+                    attend(station, host, &[], shutdown, trigger, settings, grace).await
+                }
                 Ok(Opened::Own(host)) => {
                     share(&host, settings);
-                    let served = attend(station, host.clone(), shutdown, trigger, settings, grace).await;
+                    let here = network::addresses(&host);
+                    let served =
+                        attend(station, host.clone(), &here, shutdown, trigger, settings, grace).await;
                     host.quiet(host.now() + FAREWELL).await;
                     network::close(&host).await;
                     served
@@ -104,10 +108,11 @@ fn take(stations: &[Mutex<Option<Station>>], host: &KernelHost) -> Station {
     { station }.take().expect("each shard is started once")
 }
 
-/// The first shard's run: it also greets, and listens to signals.
+/// The first shard's run: it also greets, and listens to signals. `here` are the host's addresses, where they are known.
 async fn attend<H: Host>(
     station: Station,
     host: H,
+    here: &[std::net::IpAddr],
     shutdown: Shutdown,
     trigger: &Trigger,
     settings: &Settings,
@@ -122,7 +127,7 @@ async fn attend<H: Host>(
         addresses = listening.addresses() => {
             // None where listening failed, which serving tells in a moment.
             if !addresses.is_empty() {
-                banner::greet(addresses, settings);
+                banner::greet(addresses, here, settings);
                 if let Err(error) = kernel::notify_ready() {
                     tracing::warn!(%error, "the service manager does not listen");
                 }
