@@ -180,6 +180,58 @@ fn a_long_message_is_told_by_what_was_special() {
 }
 
 #[test]
+fn a_message_waits_for_what_is_before_it_in_the_stream() {
+    let lab = Lab::new(1);
+    lab.follow(10_000);
+    let network = network(&lab);
+    network.run("server", serve).unwrap();
+    let to = (network.address("server").unwrap(), 80).into();
+    let alice = network.host("alice").unwrap();
+    let line = |from: &str, heal| match heal {
+        true => Change::HealOneWay { link: "line".into(), from: from.into() },
+        false => Change::CutOneWay { link: "line".into(), from: from.into() },
+    };
+    lab.block_on(async {
+        let mut connection = alice.connect(to).await.unwrap();
+        connection.write_all(UPGRADE.as_bytes()).await.unwrap();
+        let mut head = vec![0; SWITCH.len()];
+        connection.read_exact(&mut head).await.unwrap();
+        network.apply(&line("box", false)).unwrap();
+        connection.write_all(&text("lost at first")).await.unwrap();
+        sleep(&alice, Duration::from_millis(5)).await;
+        network.apply(&line("box", true)).unwrap();
+        connection.write_all(&text("in time")).await.unwrap();
+        sleep(&alice, Duration::from_secs(5)).await;
+    });
+    let (first, second) = (only(&lab, "lost at first"), only(&lab, "in time"));
+    let gap = second.behind.as_ref().unwrap();
+    assert_eq!(gap.bytes, first.message.bytes);
+    assert_eq!(second.message.complete.unwrap() + gap.waited, first.message.complete.unwrap());
+    assert!(second.draw(false).contains("before it"), "{}", second.draw(false));
+    assert_eq!(first.behind, None);
+}
+
+#[test]
+fn a_datagram_is_followed_too() {
+    let lab = Lab::new(1);
+    lab.follow(10_000);
+    let network = network(&lab);
+    let alice = network.host("alice").unwrap();
+    let to = (network.address("server").unwrap(), 9).into();
+    lab.block_on(async {
+        use host::Datagrams;
+        let mut socket = alice.bind("0.0.0.0:0".parse().unwrap()).await.unwrap();
+        std::future::poll_fn(|context| socket.poll_send(context, b"position 1", to)).await.unwrap();
+        sleep(&alice, Duration::from_secs(1)).await;
+    });
+    let journey = only(&lab, "position 1");
+    assert_eq!((journey.message.kind, journey.message.to.as_deref()), (Kind::Datagram, Some("server")));
+    assert_eq!(journey.carriers[0].hops.len(), 3);
+    let picture = journey.draw(false);
+    assert!(picture.contains("UDP") && picture.contains("delivered in"), "{picture}");
+}
+
+#[test]
 fn a_message_that_never_arrives_is_told_too() {
     let lab = Lab::new(1);
     lab.follow(10_000);

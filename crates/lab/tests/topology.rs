@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use host::{Connection, Instant, ListenOptions, Listener, Network as _, Runtime, sleep, timeout_at};
 use lab::{
-    Change, Flows, Impairments, Jump, Lab, LinkPlan, Network, NodeHost, NodePlan, Topology, TopologyError,
+    Change, Duplex, Flows, Impairments, Jump, Lab, LinkPlan, Lost, Network, NodeHost, NodePlan, Topology,
+    TopologyError, Way,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -273,6 +274,85 @@ fn a_silent_drop_leaves_a_connection_half_open_and_lets_a_new_one_through() {
         call(alice.clone(), to).await.unwrap();
         network.apply(&Change::Speak { link: "wan".into() }).unwrap();
         old.read_exact(&mut answer).await.unwrap();
+    });
+}
+
+#[test]
+fn each_direction_has_its_own_impairments() {
+    let ping = |change: &dyn Fn(LinkPlan) -> LinkPlan, later: Option<Change>| {
+        let mut topology = offices();
+        topology.links[1] = change(topology.links[1].clone());
+        let lab = Lab::new(1);
+        let network = topology.build(&lab).unwrap();
+        serve(&network);
+        if let Some(change) = later {
+            network.apply(&change).unwrap();
+        }
+        let to = (network.address("bob").unwrap(), 7).into();
+        lab.block_on(call(network.host("alice").unwrap(), to)).unwrap().as_millis()
+    };
+    assert_eq!(ping(&|wan| wan, None), 40);
+    assert_eq!(ping(&|wan| wan.sending("r1", delay(100)), None), 120);
+    assert_eq!(ping(&|wan| wan.sending("r2", delay(1)), None), 21);
+    assert_eq!(ping(&|wan| wan.receiving("r1", delay(7)), None), 27);
+    assert_eq!(ping(&|wan| wan.receiving("r2", delay(3)).sending("r2", delay(4)), None), 7);
+    let change = |from: Option<&str>| Change::Impair {
+        link: "wan".into(),
+        from: from.map(str::to_owned),
+        impairments: delay(5),
+    };
+    assert_eq!(ping(&|wan| wan, Some(change(None))), 10);
+    assert_eq!(ping(&|wan| wan, Some(change(Some("r1")))), 25);
+    assert_eq!(ping(&|wan| wan, Some(change(Some("r2")))), 25);
+    // On a segment what holds for all meets a frame once, before its receiver.
+    let mut topology = offices();
+    topology.links[0] = topology.links[0].clone().impair(delay(3)).sending("alice", delay(10));
+    let lab = Lab::new(1);
+    let network = topology.build(&lab).unwrap();
+    serve(&network);
+    let to = (network.address("bob").unwrap(), 7).into();
+    let took = lab.block_on(call(network.host("alice").unwrap(), to)).unwrap();
+    assert_eq!(took.as_millis(), 40 + 3 + 3 + 10);
+    assert!(network.sent("wan", "r1").unwrap().offered > 0);
+    assert!(network.sent("wan", "r2").unwrap().offered > 0);
+    assert!(matches!(network.sent("wan", "bob"), Err(TopologyError::NotOnLink { .. })));
+}
+
+#[test]
+fn a_simplex_line_carries_one_way() {
+    let mut topology = offices();
+    topology.links[1] = topology.links[1].clone().duplex(Duplex::Simplex(Way::Out));
+    let lab = Lab::new(1);
+    let network = topology.build(&lab).unwrap();
+    lab.block_on(async {
+        // Whom r1 asks for its address cannot answer.
+        let alice = network.host("alice").unwrap();
+        let to = (network.address("bob").unwrap(), 7).into();
+        let deadline = alice.now() + Duration::from_secs(2);
+        assert!(timeout_at(&alice, deadline, alice.connect(to)).await.is_err());
+    });
+    assert!(network.sent("wan", "r1").unwrap().delivered > 0);
+    let back = network.sent("wan", "r2").unwrap();
+    assert_eq!(back.delivered, 0);
+    assert_eq!(back.lost(Lost::OneWay), back.offered);
+}
+
+#[test]
+fn one_flow_is_silenced_and_others_are_not() {
+    let (lab, network) = built(1);
+    let bob = network.addresses("bob").unwrap();
+    let (v4, v6) = (bob[0].address, bob[1].address);
+    let one = network.address("alice").unwrap();
+    let flows = Flows::Between { one, other: v4, port: Some(7) };
+    network.apply(&Change::Silence { link: "a".into(), flows }).unwrap();
+    let alice = network.host("alice").unwrap();
+    lab.block_on(async {
+        let deadline = alice.now() + Duration::from_secs(5);
+        assert!(timeout_at(&alice, deadline, call(alice.clone(), (v4, 7).into())).await.is_err());
+        // Another port is refused by bob himself, the other family gets through.
+        let error = call(alice.clone(), (v4, 8).into()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        call(alice.clone(), (v6, 7).into()).await.unwrap();
     });
 }
 

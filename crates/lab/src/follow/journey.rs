@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 use host::Instant;
@@ -20,6 +21,8 @@ pub struct Journey {
     pub message: MessageInfo,
     /// Each segment or datagram that carried bytes of it, in the order in which they left, those sent again among them.
     pub carriers: Vec<Carrier>,
+    /// What it had to wait for when it was whole: bytes before it in the stream, which came later.
+    pub behind: Option<Gap>,
 }
 
 /// A message.
@@ -49,6 +52,15 @@ pub struct MessageInfo {
     pub complete: Option<Instant>,
     /// When the other program had read all of it.
     pub read: Option<Instant>,
+}
+
+/// Bytes of a stream for which others waited that had come before them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Which bytes.
+    pub bytes: Range<u64>,
+    /// How long the others had been there.
+    pub waited: Duration,
 }
 
 /// A segment or datagram that carried bytes of a message.
@@ -158,7 +170,20 @@ impl Joiner<'_> {
             info.to = last.filter_map(|hop| hop.arrived.as_ref()).map(|(_, to)| to.clone()).next();
         }
         info.complete = complete(&info.bytes, &carriers);
-        Journey { message: info, carriers }
+        let behind = self.behind(message, &info);
+        Journey { message: info, carriers, behind }
+    }
+
+    /// The last bytes before a message that came after it, and before it could be read.
+    fn behind(&self, message: &Message, info: &MessageInfo) -> Option<Gap> {
+        let (complete, read) = (info.complete?, info.read?);
+        let before = self.log.before(message);
+        let late = before.into_iter().filter_map(|sent| {
+            let (at, _) = self.hops(sent).pop()?.arrived?;
+            let (_, bytes) = sent.carries.as_ref()?;
+            (at > complete && at <= read).then(|| (at, bytes.clone()))
+        });
+        late.max_by_key(|(at, _)| *at).map(|(at, bytes)| Gap { bytes, waited: at.since(complete) })
     }
 
     fn hops(&self, first: &Sent) -> Vec<Hop> {

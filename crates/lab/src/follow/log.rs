@@ -17,6 +17,8 @@ use crate::watch::Stamp;
 
 /// Connections that are looked into at a time; beyond, the oldest are given up.
 const STREAMS: usize = 16_384;
+/// Bytes before a message for which it may have to wait.
+const WINDOW: u64 = 1 << 20;
 /// Messages that are remembered.
 const MESSAGES: usize = 65_536;
 
@@ -119,6 +121,16 @@ impl Log {
             }),
         };
         self.frames.iter().filter(carries).collect()
+    }
+
+    /// The frames that carry bytes before a message of its stream, not longer before than a window's worth.
+    pub(super) fn before(&self, message: &Message) -> Vec<&Sent> {
+        let lowest = message.bytes.start.saturating_sub(WINDOW);
+        let is_before = |sent: &&Sent| {
+            let of_sender = sent.carries.as_ref().filter(|(end, _)| *end == message.sender);
+            of_sender.is_some_and(|(_, bytes)| bytes.start < message.bytes.start && bytes.end > lowest)
+        };
+        self.frames.iter().filter(is_before).collect()
     }
 
     /// All frames of a packet, hop by hop.

@@ -7,7 +7,7 @@ mod picture;
 mod stream;
 mod websocket;
 
-pub use journey::{Carrier, Hop, Journey, MessageInfo};
+pub use journey::{Carrier, Gap, Hop, Journey, MessageInfo};
 pub(crate) use log::Log;
 pub use stream::{Frame, Kind};
 

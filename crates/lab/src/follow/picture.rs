@@ -5,7 +5,7 @@ use std::time::Duration;
 use host::Instant;
 use trace::Why;
 
-use super::journey::{Carrier, Headers, Hop, Journey, MessageInfo};
+use super::journey::{Carrier, Gap, Headers, Hop, Journey, MessageInfo};
 use super::log::reason;
 use super::paint::{Canvas, Ink, WIDTH, fit, hex, time, width};
 use super::stream::Kind;
@@ -91,6 +91,12 @@ impl Drawing {
         let (carrier, hop) = first;
         let Some(headers) = Headers::of(&hop.frame) else { return };
         self.websocket(message, carrier, &headers);
+        let waited =
+            message.written.map(|written| hop.sent.since(written)).filter(|waited| !waited.is_zero());
+        if let Some(waited) = waited {
+            let text = plain("", &format!("waits {} in the send buffer", time(waited)));
+            self.layer("transport", Ink::Transport, &text, "");
+        }
         self.headers(carrier, &headers, &self.since(hop.sent));
     }
 
@@ -120,7 +126,7 @@ impl Drawing {
             Some(_) => {
                 let why = carrier.why.map_or("", reason);
                 let (start, end) = (carrier.bytes.start, carrier.bytes.end);
-                ("TCP", format!("{ports}, {why}, bytes {start}..{end} of the stream"))
+                ("TCP", format!("{ports}, {why}, bytes {start}..{end}"))
             }
             None => ("UDP", ports),
         };
@@ -187,6 +193,11 @@ impl Drawing {
         let link = fit(&hop.link, LAYER - 3);
         let name = format!("  {link}{}", " ".repeat(LAYER - 2 - width(&link)));
         let from = format!("{} ", hop.from);
+        // Routers send on at once, unless they must ask first to whom.
+        let waited = before.and_then(|before| before.arrived.as_ref()).map(|(at, _)| hop.sent.since(*at));
+        if let Some(waited) = waited.filter(|waited| !waited.is_zero()) {
+            changes.push(format!("had to ask for an address, {}", time(waited)));
+        }
         let changes = if changes.is_empty() { String::new() } else { format!("   {}", changes.join(", ")) };
         match (&hop.arrived, &hop.lost) {
             (Some((at, to)), _) => {
@@ -248,12 +259,16 @@ impl Drawing {
             self.arrival(journey, carrier, &headers, Headers::of(&first.frame).as_ref());
         }
         let held = message.read.map(|read| read.since(complete)).filter(|held| !held.is_zero());
+        if let Some(Gap { bytes, waited }) = &journey.behind {
+            let text = format!("waits {} for bytes {}..{} before it", time(*waited), bytes.start, bytes.end);
+            self.layer("", Ink::Transport, &plain("", &text), "");
+        }
         match (message.read, held) {
-            (Some(read), None) => self.layer("application", Ink::Application, "reads it", &self.since(read)),
-            (Some(read), Some(held)) => {
+            (Some(read), Some(held)) if journey.behind.is_none() => {
                 let text = format!("reads it, {} later", time(held));
                 self.layer("application", Ink::Application, &text, &self.since(read));
             }
+            (Some(read), _) => self.layer("application", Ink::Application, "reads it", &self.since(read)),
             (None, _) if message.kind == Kind::Datagram => {}
             (None, _) => self.layer("application", Ink::Lost, "has not read it", ""),
         }
@@ -279,7 +294,7 @@ impl Drawing {
         }
         let name = if headers.packet.sequence().is_some() { "TCP" } else { "UDP" };
         let complete = journey.message.complete.map(|at| self.since(at)).unwrap_or_default();
-        let text = plain(name, &format!("{}, whole and in order", ports(headers)));
+        let text = plain(name, &format!("{}, whole", ports(headers)));
         self.layer("transport", Ink::Transport, &text, &complete);
         if sent.is_some_and(|sent| sent.transport != headers.transport) {
             self.hex(headers.transport, Ink::Transport);

@@ -298,6 +298,7 @@ fn upgrades(head: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const UPGRADE: &[u8] = b"GET /chat HTTP/1.1\r\nHost: x\r\nUpgrade: WebSocket\r\n\r\n";
     /// "Hello", masked (RFC 6455 section 5.7).
@@ -333,6 +334,49 @@ mod tests {
             assert_eq!(found[1].bytes, start..start + 11);
             assert_eq!(found[3].frames.len(), 2);
             assert_eq!(found[3].bytes.end, bytes.len() as u64);
+        }
+    }
+
+    proptest! {
+        /// Whatever is said, and however it is cut: each message is found once, in its place, and says what was said.
+        #[test]
+        fn any_messages_are_found(
+            said in proptest::collection::vec((any::<bool>(), any::<[u8; 4]>(), proptest::collection::vec(any::<u8>(), 0..400)), 0..12),
+            size in 1usize..600,
+        ) {
+            let mut bytes = UPGRADE.to_vec();
+            let mut expected = Vec::new();
+            for (is_masked, mask, payload) in &said {
+                let start = bytes.len() as u64;
+                bytes.push(0x82);
+                let flag = if *is_masked { 0x80 } else { 0 };
+                match payload.len() {
+                    len @ ..126 => bytes.push(flag | len as u8),
+                    len => {
+                        bytes.push(flag | 126);
+                        bytes.extend((len as u16).to_be_bytes());
+                    }
+                }
+                let mask = if *is_masked { bytes.extend(mask); *mask } else { [0; 4] };
+                bytes.extend(payload.iter().enumerate().map(|(at, byte)| byte ^ mask[at % 4]));
+                expected.push((start..bytes.len() as u64, payload[..payload.len().min(SHOWN)].to_vec()));
+            }
+            let found: Vec<_> =
+                cut(&bytes, size).into_iter().skip(1).map(|found| (found.bytes, found.shown)).collect();
+            prop_assert_eq!(found, expected);
+        }
+
+        /// Any bytes are borne, in any order and as often as they come.
+        #[test]
+        fn any_bytes_are_borne(pieces in proptest::collection::vec((any::<u32>(), proptest::collection::vec(any::<u8>(), 0..100)), 0..30)) {
+            let mut stream = Stream::default();
+            stream.open(u32::MAX);
+            stream.take(&(0..UPGRADE.len() as u64), UPGRADE, &mut 0);
+            for (sequence, bytes) in pieces {
+                if let Some(place) = stream.place(sequence % 200, bytes.len()) {
+                    stream.take(&place, &bytes, &mut 0);
+                }
+            }
         }
     }
 
