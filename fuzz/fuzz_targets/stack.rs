@@ -9,7 +9,7 @@ use std::time::Duration;
 use fourwire_host::{Instant, Random};
 use fourwire_tcpip::internet::Cidr;
 use fourwire_tcpip::link::{InterfaceConfig, Medium};
-use fourwire_tcpip::transport::ConnectionId;
+use fourwire_tcpip::transport::{Config, ConnectionId};
 use fourwire_tcpip::{Descending, InterfaceId, Stack, StackConfig, Transmit};
 use fourwire_trace::Tracer;
 use fourwire_wire::checksum::Sum;
@@ -56,7 +56,11 @@ impl Transmit for Heard {
 fuzz_target!(|bytes: &[u8]| {
     let mut now = Instant::from_nanos(1);
     let random = |name: &str| Random::from_seed([name.len() as u8; 32]);
-    let mut stack = Stack::new(StackConfig::default(), random, Tracer::OFF);
+    // Half of the hosts have little memory.
+    let memory = if bytes.len() % 2 == 0 { 16 << 10 } else { 256 << 20 };
+    let transport = Config { memory, ..Config::default() };
+    let config = StackConfig { transport, ..StackConfig::default() };
+    let mut stack = Stack::new(config, random, Tracer::OFF);
     let config = InterfaceConfig { name: "peer".into(), medium: Medium::Ip, mtu: 1500, segmented: 0 };
     stack.add_interface(now, config).unwrap();
     for (address, bits) in [(IpAddr::V4(OURS), 24), ("fd09::2".parse().unwrap(), 64)] {
@@ -104,6 +108,7 @@ fuzz_target!(|bytes: &[u8]| {
         stack.transmit(now, &mut heard);
         while stack.poll_event().is_some() {}
         assert!(heard.frames - before < 4096, "it answers for ever");
+        assert!(stack.transport().memory().held <= memory, "it holds more than it may");
     }
 });
 
@@ -137,7 +142,7 @@ fn segment(data: &[u8], heard: &Heard) -> Vec<u8> {
     packet.extend_from_slice(payload);
     let len = packet.len() - ipv4::Header::MIN_LEN;
     let outer = ipv4::Header {
-        traffic_class: 0,
+        traffic_class: byte(5) & 3,
         identification: 1,
         dont_fragment: true,
         more_fragments: false,
