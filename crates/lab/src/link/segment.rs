@@ -161,6 +161,13 @@ impl State {
             }
         }
         self.segments.0[segment].ports[port].cable.offer(way, now, frame);
+        // A cable that takes no time needs no event. What comes from a stack waits for one all the same: it is sent under the
+        // stack's lock, where nobody may be woken.
+        while way == Way::In
+            && let Some(frame) = self.segments.0[segment].ports[port].cable.poll_arrival(way, now)
+        {
+            self.deliver(segment, port, frame);
+        }
         self.settle(CableId { segment, port });
     }
 
