@@ -100,12 +100,28 @@ impl State {
         }
     }
 
-    /// A switch sends a frame on from one cable to another.
-    pub(crate) fn watch_switched(&mut self, from: Port, to: Port, frame: &Bytes) {
-        let Some(watch) = &mut self.watch else { return };
-        if let Some(stamp) = watch.travelling.find((from, Way::Out), frame) {
+    /// A frame came to a switch: which one.
+    pub(crate) fn watch_at_switch(&mut self, from: Port, frame: &Bytes) -> Option<Stamp> {
+        self.watch.as_mut()?.travelling.find((from, Way::Out), frame)
+    }
+
+    /// A switch sends a frame on.
+    pub(crate) fn watch_onward(&mut self, stamp: Option<Stamp>, to: Port, frame: &Bytes) {
+        if let (Some(watch), Some(stamp)) = (&mut self.watch, stamp) {
             watch.travelling.start((to, Way::In), frame, stamp);
         }
+    }
+
+    /// A frame came to a plug that was pulled: which one.
+    pub(crate) fn watch_unplugged(&mut self, at: Port, frame: &Bytes) -> Option<Stamp> {
+        self.watch.as_mut()?.travelling.find((at, Way::In), frame)
+    }
+
+    /// There is nobody at the other end for a frame.
+    pub(crate) fn watch_nobody(&mut self, stamp: Option<Stamp>) {
+        let Some(watch) = &mut self.watch else { return };
+        let (Some(stamp), Some(recording)) = (stamp, &mut watch.recording) else { return };
+        recording.settle(stamp, Some("nobody is there".to_owned()));
     }
 
     /// A frame arrived at a machine.

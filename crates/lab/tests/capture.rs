@@ -225,6 +225,45 @@ fn a_capture_is_whole_when_its_lab_goes() {
 }
 
 #[test]
+fn what_is_sent_to_a_node_that_is_down_is_lost_to_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let lab = Lab::new(1);
+    lab.capture(CaptureConfig { directory: Some(directory.path().into()), ..Default::default() }).unwrap();
+    let network = topology().build(&lab).unwrap();
+    let to = (network.addresses("server").unwrap()[1].address, 7).into();
+    let disk = network.host("disk").unwrap();
+    lab.block_on(async {
+        // Refused, but now they know each other.
+        disk.connect(to).await.unwrap_err();
+        network.apply(&Change::Crash { node: "server".into() }).unwrap();
+        let deadline = disk.now() + Duration::from_secs(3);
+        assert!(host::timeout_at(&disk, deadline, disk.connect(to)).await.is_err());
+    });
+    lab.finish_capture().unwrap();
+    let frames = frames(&directory.path().join("disk.rack.pcapng"));
+    assert!(frames.iter().any(|frame| frame.comment == "handshake; nobody is there"));
+}
+
+#[test]
+fn a_capture_is_whole_after_a_panic() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_owned();
+    let panicked = std::thread::spawn(move || {
+        let lab = Lab::new(1);
+        lab.capture(CaptureConfig { directory: Some(path), ..Default::default() }).unwrap();
+        let network = topology().build(&lab).unwrap();
+        let to = (network.address("server").unwrap(), 7).into();
+        let ann = network.host("ann").unwrap();
+        lab.block_on(async move {
+            let _ = ann.connect(to).await;
+            panic!("as a test does that fails");
+        });
+    });
+    assert!(panicked.join().is_err());
+    assert!(!frames(&directory.path().join("ann.home.pcapng")).is_empty());
+}
+
+#[test]
 fn a_directory_that_cannot_be_made_is_an_error() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let directory = Some(file.path().join("captures"));

@@ -16,7 +16,7 @@ use crate::link::{Lost, Way};
 use crate::watch::Stamp;
 
 /// Connections that are looked into at a time; beyond, the oldest are given up.
-const STREAMS: usize = 16_384;
+const STREAMS: usize = 8_192;
 /// Bytes before a message for which it may have to wait.
 const WINDOW: u64 = 1 << 20;
 /// Messages that are remembered.
@@ -281,8 +281,16 @@ impl Log {
 
     fn note(&mut self, sender: End, found: Vec<Found>, packet: Option<u64>) {
         for Found { number, kind, bytes, frames, shown, is_compressed, written } in found {
-            if self.messages.len() == MESSAGES {
-                self.messages.pop_first();
+            if self.messages.len() == MESSAGES
+                && let Some((oldest, Message { sender, .. })) = self.messages.pop_first()
+                && let Some(unread) = self.unread.get_mut(&sender)
+            {
+                while unread.front().is_some_and(|number| *number <= oldest) {
+                    unread.pop_front();
+                }
+                if unread.is_empty() {
+                    self.unread.remove(&sender);
+                }
             }
             if self.keep > 0 && packet.is_none() {
                 self.unread.entry(sender).or_default().push_back(number);

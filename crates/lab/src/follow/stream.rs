@@ -12,9 +12,9 @@ pub(super) const SHOWN: usize = 256;
 /// Bytes of an HTTP head that are looked at.
 const HEAD: usize = 16 * 1024;
 /// Writes of the application that wait to be sent, at most.
-const WRITES: usize = 4_096;
+const WRITES: usize = 1_024;
 /// Messages of a stream that are known again when they are sent again.
-const RECENT: usize = 1_024;
+const RECENT: usize = 128;
 
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -205,32 +205,32 @@ impl State {
 
     /// The switch sends a frame on: to the port behind which its station was seen, else to all others.
     fn switch(&mut self, segment: usize, from: usize, frame: Bytes) {
-        let Ok((header, _)) = wire::ethernet::Header::parse(&frame) else { return };
+        let stamp = self.watch_at_switch(watch::Port { segment, port: from }, &frame);
+        let Ok((header, _)) = wire::ethernet::Header::parse(&frame) else {
+            return self.watch_nobody(stamp);
+        };
         let switch = &mut self.segments.0[segment];
         if !header.source.is_multicast() {
             switch.learned.insert(header.source, from);
         }
         let is_plugged = |switch: &Segment, port: usize| port != from && switch.ports[port].plugged;
         if let Some(&port) = switch.learned.get(&header.destination) {
-            if is_plugged(switch, port) {
-                self.watch_switched(
-                    watch::Port { segment, port: from },
-                    watch::Port { segment, port },
-                    &frame,
-                );
-                self.start(segment, port, Way::In, frame);
+            if !is_plugged(switch, port) {
+                return self.watch_nobody(stamp);
             }
-            return;
+            self.watch_onward(stamp, watch::Port { segment, port }, &frame);
+            return self.start(segment, port, Way::In, frame);
         }
+        let mut is_alone = true;
         for port in 0..switch.ports.len() {
             if is_plugged(&self.segments.0[segment], port) {
-                self.watch_switched(
-                    watch::Port { segment, port: from },
-                    watch::Port { segment, port },
-                    &frame,
-                );
+                is_alone = false;
+                self.watch_onward(stamp, watch::Port { segment, port }, &frame);
                 self.start(segment, port, Way::In, frame.clone());
             }
+        }
+        if is_alone {
+            self.watch_nobody(stamp);
         }
     }
 
@@ -238,7 +238,8 @@ impl State {
         let link = self.segments.0[segment].name.clone();
         let port = &mut self.segments.0[segment].ports[number];
         if !port.plugged {
-            return;
+            let stamp = self.watch_unplugged(watch::Port { segment, port: number }, &frame);
+            return self.watch_nobody(stamp);
         }
         let machine = port.machine;
         if port.ring.len() >= RING {
