@@ -142,3 +142,88 @@ impl Graph<'_> {
         nat.is_none_or(|nat| links[incoming] != nat.outside || links[outgoing] == nat.outside)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{LinkPlan, NodePlan};
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Routers and the lines between them, each with a cost. A line with both its ends at one router is left out.
+    fn routers(count: usize, lines: &[(usize, usize, u32)]) -> Topology {
+        let mut nodes: Vec<_> =
+            (0..count).map(|node| NodePlan::router(format!("r{node}")).on("all")).collect();
+        // Everybody is somewhere, by a segment that is too dear to be used where there is another way.
+        let all = LinkPlan::ethernet("all").network("10.255.0.0/16".parse().unwrap()).cost(1_000);
+        let mut topology = Topology::new().link(all);
+        for (number, &(one, other, cost)) in lines.iter().enumerate() {
+            let (one, other) = (one % count, other % count);
+            if one == other {
+                continue;
+            }
+            let network = format!("10.0.{number}.0/30").parse().unwrap();
+            topology =
+                topology.link(LinkPlan::point_to_point(format!("l{number}")).network(network).cost(cost));
+            for node in [one, other] {
+                nodes[node].links.push(format!("l{number}"));
+            }
+        }
+        topology.nodes = nodes;
+        topology
+    }
+
+    fn places(topology: &Topology) -> Vec<Vec<usize>> {
+        let numbers =
+            |node: &NodePlan| node.links.iter().map(|link| topology.link_number(link).unwrap()).collect();
+        topology.nodes.iter().map(numbers).collect()
+    }
+
+    proptest! {
+        /// Who goes by the routes from router to router comes to every link, and by no dearer way than there is.
+        #[test]
+        fn routes_lead_everywhere_by_the_cheapest_way(
+            count in 2usize..7, lines in proptest::collection::vec((0usize..7, 0usize..7, 1u32..6), 0..14),
+        ) {
+            let topology = routers(count, &lines);
+            let places = places(&topology);
+            let addresses = super::super::addresses::assign(&topology, &places).unwrap();
+            let routes = compute(&topology, &places, &addresses).unwrap();
+            let cost = |link: usize| u64::from(topology.links[link].cost);
+            for start in 0..count {
+                // Bellman and Ford: as often over all as there are links.
+                let mut cheapest: Vec<Option<u64>> = vec![None; topology.links.len()];
+                places[start].iter().for_each(|&link| cheapest[link] = Some(cost(link)));
+                for _ in 0..topology.links.len() {
+                    for on in &places {
+                        for (&from, &to) in on.iter().flat_map(|from| on.iter().map(move |to| (from, to))) {
+                            if let Some(way) = cheapest[from].map(|way| way + cost(to)) {
+                                cheapest[to] = Some(cheapest[to].map_or(way, |known| known.min(way)));
+                            }
+                        }
+                    }
+                }
+                for (goal, link) in topology.links.iter().enumerate() {
+                    let network = network_of(link.networks[0]);
+                    let (mut at, mut paid) = (start, 0);
+                    for _ in 0..=count {
+                        if places[at].contains(&goal) {
+                            break;
+                        }
+                        let way = routes[at].iter().find(|way| way.network == network).unwrap();
+                        paid += cost(places[at][way.interface]);
+                        at = (0..count)
+                            .find(|&node| addresses[node].iter().flatten().any(|own| own.address == way.gateway))
+                            .unwrap();
+                    }
+                    prop_assert!(places[at].contains(&goal), "no loop from {} to {}", start, link.name);
+                    // On a link that is its own, a router is whatever it costs.
+                    let total = paid + cost(goal);
+                    prop_assert!(
+                        places[start].contains(&goal) || Some(total) == cheapest[goal],
+                        "{} to {}: {} instead of {:?}", start, link.name, total, cheapest[goal]
+                    );
+                }
+            }
+        }
+    }
+}
