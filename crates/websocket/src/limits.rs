@@ -26,6 +26,9 @@ pub struct Limits {
     /// Most bytes that wait to be sent, frame headers included. What becomes of a message that would go beyond is
     /// [`when_full`](Self::when_full)'s to say; one message always fits an empty queue.
     pub queued_bytes: usize,
+    /// Longest payload of a frame that we send, in bytes, at least 1: a longer message goes in several, so that pings,
+    /// pongs and a close frame need not wait for the whole of it. Prepared and compressed messages stay in one.
+    pub sent_frame_bytes: usize,
     /// What becomes of a message that does not fit `queued_bytes`.
     pub when_full: WhenFull,
     /// Above this many bytes that wait to be sent nothing is read, so that a peer that does not listen is not listened
@@ -96,6 +99,7 @@ impl Default for Limits {
             fragments: 1 << 16,
             control_frames_per_second: 128,
             queued_bytes: (1 << 20) + (512 << 10),
+            sent_frame_bytes: 16 << 20,
             when_full: WhenFull::Refuse,
             high_water_bytes: 256 << 10,
             low_water_bytes: 64 << 10,

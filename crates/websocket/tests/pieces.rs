@@ -7,7 +7,9 @@ use common::*;
 use proptest::prelude::*;
 use websocket::deflate::{self, Compressor};
 use websocket::protocol::{Protocol, Scratch};
-use websocket::{Begun, CloseCode, End, Fault, Handler, Intake, Kind, Limits, Outbox, Piece, Refused, Role};
+use websocket::{
+    Begun, CloseCode, End, Fault, Handler, Intake, Kind, Limits, Message, Outbox, Piece, Refused, Role,
+};
 
 /// Takes everything in pieces.
 #[derive(Debug, Default)]
@@ -204,6 +206,30 @@ fn control_frames_go_between_pieces_that_are_frames() {
         assert_eq!(protocol.outbox().piece("late".into(), true), Err(Refused::NotBegun));
         let sent = protocol.counters().sent;
         assert_eq!((sent.messages, sent.bytes, sent.wire_bytes), (2, 10_012, written.len() as u64));
+    }
+}
+
+#[test]
+fn a_long_message_goes_in_frames_between_which_a_pong_finds_room() {
+    for role in [Role::Server, Role::Client] {
+        let mut protocol = protocol(role, Limits { sent_frame_bytes: 10_000, ..Limits::default() });
+        for message in [Message::Binary(vec![7; 25_000].into()), Message::Binary(vec![8; 10_000].into())] {
+            protocol.send(message).unwrap();
+        }
+        protocol.send(&[9; 10_001][..]).unwrap();
+        let mut written = write(&mut protocol, 16, 5_000);
+        protocol.receive(START, &mut to(role, 0x80 | PING, b"!"), &mut Recorder::default());
+        written.extend(drain(&mut protocol));
+        let expected = [
+            (BINARY, vec![7; 10_000]),
+            (0x80 | PONG, b"!".to_vec()),
+            (CONTINUATION, vec![7; 10_000]),
+            (0x80 | CONTINUATION, vec![7; 5_000]),
+            (0x80 | BINARY, vec![8; 10_000]),
+            (BINARY, vec![9; 10_000]),
+            (0x80 | CONTINUATION, vec![9; 1]),
+        ];
+        assert_eq!(frames(&written), expected);
     }
 }
 

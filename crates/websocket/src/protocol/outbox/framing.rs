@@ -37,6 +37,9 @@ impl Outbox {
 
     fn borrowed(&mut self, kind: Kind, payload: &[u8]) {
         if self.deflate.is_none() || !self.compressed(kind, payload) {
+            if payload.len() > self.limits.sent_frame_bytes {
+                return self.fragmented(kind, Bytes::copy_from_slice(payload));
+            }
             self.copied(Opcode::of(kind), payload);
         }
     }
@@ -46,6 +49,9 @@ impl Outbox {
             return self.borrowed(kind, &payload);
         }
         if self.deflate.is_none() || !self.compressed(kind, &payload) {
+            if payload.len() > self.limits.sent_frame_bytes {
+                return self.fragmented(kind, payload);
+            }
             let header = header(Opcode::of(kind), None, payload.len());
             let queue = self.queue();
             queue.copy(|out, _| header.emit(out));

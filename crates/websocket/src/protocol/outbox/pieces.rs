@@ -67,10 +67,7 @@ impl Outbox {
         match &mut **writing {
             Writing::Frames(opcode) => {
                 let opcode = std::mem::replace(opcode, Opcode::Continuation);
-                let key = self.key();
-                let header = Header { fin: is_last, ..header(opcode, key, payload.len()) };
-                self.queue().copy(|out, _| header.emit(out));
-                self.payload(payload, key, 0);
+                self.fragment(opcode, payload, is_last);
                 if is_last {
                     self.writing = None;
                 }
@@ -105,6 +102,24 @@ impl Outbox {
             }
             Some(_) => Ok(()),
         }
+    }
+
+    /// Queues a message in frames of no more than [`Limits::sent_frame_bytes`](crate::Limits::sent_frame_bytes).
+    pub(super) fn fragmented(&mut self, kind: Kind, mut payload: Bytes) {
+        let most = self.limits.sent_frame_bytes.max(1);
+        let mut opcode = Opcode::of(kind);
+        while payload.len() > most {
+            self.fragment(opcode, payload.split_to(most), false);
+            opcode = Opcode::Continuation;
+        }
+        self.fragment(opcode, payload, true);
+    }
+
+    fn fragment(&mut self, opcode: Opcode, payload: Bytes, is_last: bool) {
+        let key = self.key();
+        let header = Header { fin: is_last, ..header(opcode, key, payload.len()) };
+        self.queue().copy(|out, _| header.emit(out));
+        self.payload(payload, key, 0);
     }
 
     fn payload(&mut self, payload: Bytes, key: Option<[u8; 4]>, at: u64) {
