@@ -127,14 +127,18 @@ class WebSocket:
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
 
-    def __init__(self, host, port):
+    def __init__(self, host, port, source="0.0.0.0"):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # Linux chooses the port when it knows the other end.
+        self.socket.setsockopt(socket.IPPROTO_IP, getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24), 1)
+        self.socket.bind((source, 0))
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.connect_ex((host, int(port)))
         self.host = host
         self.upgraded = False
         self.received = b""
+        self.pinged, self.pings = time.monotonic(), 0
 
     def begin(self):
         error = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -177,17 +181,19 @@ class WebSocket:
                 break
             payload, self.received = self.received[begin : begin + length], self.received[begin + length :]
             if first & 0x0F == 8:
-                raise ConnectionError(f"the server said goodbye: {payload}")
+                since = time.monotonic() - self.pinged
+                raise ConnectionError(f"the server said goodbye: {payload}; it pinged {self.pings} times, last {since:.1f} s ago")
             for line in payload.decode().split("\n"):
                 message = json.loads(line)
                 if message == {}:
+                    self.pinged, self.pings = time.monotonic(), self.pings + 1
                     self.say({})
                 else:
                     heard.append(message)
         return heard
 
 
-def connections(host, port, count):
+def connections(host, port, count, source):
     """Connects a crowd to one room, says something when told to (the end of standard input), waits until all heard it."""
     count = int(count)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -201,7 +207,7 @@ def connections(host, port, count):
         if time.monotonic() - phase > 40:
             return f"of {count} connections {len(crowd)} were begun, {len(inside)} are in, {len(heard)} heard"
         while len(crowd) < count and len(crowd) - len(inside) < 400:
-            client = WebSocket(host, port)
+            client = WebSocket(host, port, source)
             crowd[client.socket.fileno()] = client
             dialing.add(client.socket.fileno())
             poll.register(client.socket, select.EPOLLOUT)
