@@ -141,6 +141,8 @@ fn what_was_lost_and_sent_again_is_told_where_it_was() {
         journey.carriers.iter().map(|carrier| carrier.hops.last().unwrap().lost.is_some()).collect();
     assert!(lost[0] && !lost[lost.len() - 1], "{lost:?}");
     assert!(journey.carriers[1..].iter().all(|carrier| carrier.again));
+    let windows: Vec<_> = journey.carriers.iter().map(|carrier| carrier.window.unwrap().0).collect();
+    assert!(windows[1] < windows[0], "a timeout makes the sender slow: {windows:?}");
     assert_eq!(journey.carriers[0].hops.last().unwrap().from, "box");
     let picture = journey.draw(false);
     assert!(picture.contains("──✗ lost: the link is cut"), "{picture}");

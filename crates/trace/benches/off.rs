@@ -32,6 +32,8 @@ fn main() {
                             len: 1460,
                             flags: 0x10,
                             why: Why::New,
+                            congestion_window: 14_600,
+                            in_flight: 1_460,
                         })
                     });
                 }),

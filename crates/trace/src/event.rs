@@ -65,6 +65,10 @@ pub struct Segment {
     pub flags: u16,
     /// Why it was sent; [`Why::Received`] for one that came.
     pub why: Why,
+    /// The sender's congestion window as it left, in bytes; zero for one that came, or belongs to no connection.
+    pub congestion_window: u32,
+    /// Bytes that were on their way as it left, as far as the sender knew; zero as above.
+    pub in_flight: u32,
 }
 
 /// Why a segment was sent.

@@ -70,6 +70,8 @@ pub struct Carrier {
     pub bytes: Range<u64>,
     /// Why it was sent, where the sender told.
     pub why: Option<Why>,
+    /// The congestion window and what was in flight, in bytes, where the sender told.
+    pub window: Option<(u32, u32)>,
     /// It carries nothing that had not been sent before.
     pub again: bool,
     /// The number of its packet, as in captures.
@@ -163,7 +165,14 @@ impl Joiner<'_> {
             let again = message.packet.is_none() && bytes.end.min(message.bytes.end) <= sent_up_to;
             sent_up_to = sent_up_to.max(bytes.end);
             let hops = self.hops(sent);
-            carriers.push(Carrier { bytes, why: sent.why, again, packet: sent.stamp.packet, hops });
+            carriers.push(Carrier {
+                bytes,
+                why: sent.why,
+                window: sent.window,
+                again,
+                packet: sent.stamp.packet,
+                hops,
+            });
         }
         if info.to.is_none() {
             let last = carriers.iter().rev().filter_map(|carrier: &Carrier| carrier.hops.last());

@@ -76,6 +76,8 @@ pub(super) struct Sent {
     /// The bytes of its sender's stream that it carries.
     pub(super) carries: Option<(End, Range<u64>)>,
     pub(super) why: Option<Why>,
+    /// The congestion window, and what was in flight, in bytes, where the sender told.
+    pub(super) window: Option<(u32, u32)>,
     pub(super) fates: Vec<(Instant, Fate)>,
 }
 
@@ -169,14 +171,16 @@ impl Log {
         let said = self.said.remove(&machine);
         let flow = Flow::of(frame).filter(|_| stamp.hop == 0);
         let mut comment = None;
-        let (mut carries, mut why) = (None, None);
+        let (mut carries, mut why, mut window) = (None, None, None);
         if let Some(flow) = flow {
             let end = (machine, flow.source, flow.destination);
             match flow.tcp {
                 Some((sequence, flags)) => {
                     let fits =
                         |said: &Segment| said.sequence == sequence && said.len as usize == flow.payload.len();
-                    why = said.filter(fits).map(|said| said.why);
+                    let said = said.filter(fits);
+                    why = said.map(|said| said.why);
+                    window = said.map(|said| (said.congestion_window, said.in_flight));
                     if flags.contains(Flags::SYN) {
                         self.stream(end).open(sequence);
                     }
@@ -216,6 +220,7 @@ impl Log {
             frame: frame.clone(),
             carries,
             why,
+            window,
             fates: Vec::new(),
         });
         comment

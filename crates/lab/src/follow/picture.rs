@@ -94,7 +94,10 @@ impl Drawing {
         let waited =
             message.written.map(|written| hop.sent.since(written)).filter(|waited| !waited.is_zero());
         if let Some(waited) = waited {
-            let text = plain("", &format!("waits {} in the send buffer", time(waited)));
+            let pace = carrier.window.map_or_else(String::new, |(window, in_flight)| {
+                format!("; {in_flight} in flight, window {window}")
+            });
+            let text = format!("waits {} in the send buffer{pace}", time(waited));
             self.layer("transport", Ink::Transport, &text, "");
         }
         self.headers(carrier, &headers, &self.since(hop.sent));
@@ -165,8 +168,11 @@ impl Drawing {
             let is_other = journey.carriers.first().is_none_or(|first| first.bytes != carrier.bytes);
             let stream = format!(", bytes {}..{}", carrier.bytes.start, carrier.bytes.end);
             let stream = if is_other { &stream } else { "" };
+            // What a loss does to the sender's pace.
+            let pace = carrier.window.filter(|_| carrier.again);
+            let pace = pace.map_or_else(String::new, |(window, _)| format!(", window {window}"));
             self.canvas.line(&[(Ink::Bold, &journey.message.from)], NOTHING);
-            self.layer("transport", Ink::Transport, &format!("{why}{stream}"), &self.since(sent));
+            self.layer("transport", Ink::Transport, &format!("{why}{stream}{pace}"), &self.since(sent));
         }
         self.rail("▼", Ink::Link, &format!("packet {}", carrier.packet), "");
         let mut before: Option<&Hop> = None;

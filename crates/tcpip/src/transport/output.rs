@@ -102,6 +102,8 @@ impl Transport {
                 len: 0,
                 flags: flags.0,
                 why: Why::Reset,
+                congestion_window: 0,
+                in_flight: 0,
             })
         });
         let _ = send(now, flow, &answer, &mut Descending::new([&[], &[]]), below);

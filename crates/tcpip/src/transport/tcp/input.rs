@@ -27,6 +27,8 @@ impl Connection {
                 len: payload.len() as u32,
                 flags: segment.flags.0,
                 why: Why::Received,
+                congestion_window: 0,
+                in_flight: 0,
             })
         });
         match &self.phase {

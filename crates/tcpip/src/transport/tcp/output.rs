@@ -165,6 +165,7 @@ impl Connection {
     fn finish(&self, now: Instant, header: Header, chosen: &Chosen) -> Segment<'_> {
         let why = chosen.why;
         self.opening.tracer.emit(now.as_nanos(), || {
+            let path = self.phase.sending().map(|sending| sending.recovery.info()).unwrap_or_default();
             Event::Segment(trace::Segment {
                 endpoints: self.endpoints(),
                 direction: Direction::Down,
@@ -173,6 +174,8 @@ impl Connection {
                 len: chosen.len as u32,
                 flags: header.flags.0,
                 why,
+                congestion_window: path.congestion_window,
+                in_flight: path.in_flight,
             })
         });
         let sending = self.phase.sending().filter(|_| chosen.len > 0);
