@@ -58,7 +58,8 @@ impl Sessions {
     }
 }
 
-/// What waits for one session's connection: bounded in bytes, and once it is full the session ends.
+/// What waits for one session's connection: bounded in bytes, up to one frame beyond the limit, and once it is full the
+/// session ends.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     limit: usize,
@@ -88,15 +89,17 @@ pub(crate) enum Next {
 }
 
 impl Outbox {
-    /// Queues `frame`. False when that was too much: all that waited is dropped then and the session is closed as
-    /// slow; it recovers from its rooms' history when it comes back.
+    /// Queues `frame`. False when more waited already than may: all of it is dropped then and the session is closed as
+    /// slow; it recovers from its rooms' history when it comes back. That recovery comes as one frame, which may well be
+    /// larger than the limit: who had to go for being slow has missed that much. So it is what waits before a frame that
+    /// counts.
     pub(crate) fn push(&self, frame: Prepared) -> bool {
         let mut waiting = self.lock();
         if waiting.ending.is_some() {
             return true;
         }
-        waiting.bytes += frame.frame().len();
         let fits = waiting.bytes <= self.limit;
+        waiting.bytes += frame.frame().len();
         if fits {
             waiting.frames.push_back(frame);
         } else {
@@ -176,9 +179,21 @@ mod tests {
         let frame = Prepared::text(Bytes::from(vec![b'a'; 40]));
         assert!(outbox.push(frame.clone()));
         assert!(outbox.push(frame.clone()));
+        assert!(outbox.push(frame.clone()), "one may go beyond");
         assert!(!outbox.push(frame.clone()));
         assert!(outbox.push(frame), "told once");
         assert!(matches!(outbox.next(), Some(Next::Close(SLOW))));
+    }
+
+    #[test]
+    fn a_recovery_that_is_larger_than_the_limit_gets_through() {
+        let mut sessions = Sessions::default();
+        let (_, outbox) = sessions.enter(100);
+        let reply = Prepared::text(Bytes::from_static(b"connected"));
+        let recovery = Prepared::text(Bytes::from(vec![b'a'; 1_000]));
+        assert!(outbox.push(reply) && outbox.push(recovery));
+        assert!(matches!(outbox.next(), Some(Next::Send(_))));
+        assert!(matches!(outbox.next(), Some(Next::Send(frame)) if frame.frame().len() > 1_000));
     }
 
     #[test]
