@@ -27,6 +27,14 @@ pub struct Verdict {
     pub holds: bool,
 }
 
+impl Display for Verdict {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let mark = if self.holds { "ok    " } else { "FAILED" };
+        write!(formatter, "{mark} {}: {}", self.expected, self.seen)?;
+        self.at.iter().try_for_each(|at| write!(formatter, " (at {:.6} s)", at.as_secs_f64()))
+    }
+}
+
 /// What was measured, and what it is measured in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Quantity {

@@ -2,7 +2,9 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +18,8 @@ use super::format::{Kind, Scenario};
 use super::journal::{Clock, Journal, Line, Page, Pages, lock};
 use super::judge::{Evidence, Verdict};
 use super::registry::{Ended, Start};
+use crate::capture::{CaptureConfig, CaptureFile};
+use crate::follow::FollowError;
 use crate::lab::Lab;
 use crate::link::Way;
 use crate::topology::Network;
@@ -49,11 +53,59 @@ impl Outcome {
     }
 }
 
+/// What to keep of a run besides its outcome.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// What passes each interface: in files of this directory.
+    pub capture: Option<PathBuf>,
+    /// The ways of these messages, as [`Lab::journeys`] names them.
+    pub follow: Option<String>,
+    /// Whether they are drawn with colours.
+    pub colours: bool,
+}
+
+/// What was kept of a run.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// What it came to.
+    pub outcome: Outcome,
+    /// The capture's files; they were written when a directory was named.
+    pub files: Vec<CaptureFile>,
+    /// The hash over the files: one seed gives one.
+    pub capture_hash: [u8; 32],
+    /// The ways of the messages that were asked for, drawn.
+    pub journeys: Option<Result<String, FollowError>>,
+}
+
+/// Frames that are remembered for following a message.
+const FOLLOWED: usize = 1 << 20;
+
 impl Checked {
     /// Runs it under `seed`. A panic of a program is a verdict that does not hold.
     pub fn run(&self, seed: u64) -> Outcome {
+        self.run_in(&Lab::new(seed), seed)
+    }
+
+    /// Runs it under `seed`, and keeps more of it.
+    ///
+    /// # Errors
+    ///
+    /// When the capture cannot be written.
+    pub fn run_and_keep(&self, seed: u64, keep: &Keep) -> io::Result<Kept> {
         let lab = Lab::new(seed);
-        match catch_unwind(AssertUnwindSafe(|| Run::new(self, &lab, seed).go())) {
+        let directory = keep.capture.clone();
+        lab.capture(CaptureConfig { directory, scenario: self.scenario.name.clone() })?;
+        if keep.follow.is_some() {
+            lab.follow(FOLLOWED);
+        }
+        let outcome = self.run_in(&lab, seed);
+        let journeys = keep.follow.as_ref().map(|what| lab.draw_journeys(what, keep.colours));
+        let files = lab.finish_capture()?;
+        Ok(Kept { outcome, capture_hash: crate::capture::hash(&files), files, journeys })
+    }
+
+    fn run_in(&self, lab: &Lab, seed: u64) -> Outcome {
+        match catch_unwind(AssertUnwindSafe(|| Run::new(self, lab, seed).go())) {
             Ok(outcome) => outcome,
             Err(panic) => Outcome {
                 seed,

@@ -1,10 +1,12 @@
 //! Many runs of one scenario, each under its own seed, on several threads.
 
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::document::Checked;
+use super::registry::Programs;
 use super::run::Outcome;
 
 /// What many runs came to.
@@ -60,5 +62,24 @@ impl Checked {
         });
         let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
         Swept { held: held.into_inner(), stopped: stop.load(Ordering::Acquire) && failure.is_none(), failure }
+    }
+}
+
+/// Runs the scenario in the file at `path` under each of `seeds`, on all cores: what a test calls.
+///
+/// # Panics
+///
+/// When the file makes no sense, or when a run is not as expected: with what was expected, what was seen, when, and the
+/// line that replays it.
+pub fn assert_as_expected(path: impl AsRef<Path>, programs: &Programs, seeds: RangeInclusive<u64>) {
+    let path = path.as_ref();
+    let checked = Checked::read(path, programs).unwrap_or_else(|refused| panic!("{refused}"));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let swept = checked.sweep(seeds, threads, &AtomicBool::new(false), |_| {});
+    if let Some(failure) = swept.failure {
+        let verdicts: Vec<String> =
+            failure.verdicts.iter().filter(|one| !one.holds).map(ToString::to_string).collect();
+        let (told, file, seed) = (verdicts.join("\n"), path.display(), failure.seed);
+        panic!("{told}\nreplay it with: fourwire lab run {file} --seed {seed}");
     }
 }
