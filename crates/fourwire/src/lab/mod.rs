@@ -5,6 +5,8 @@ mod programs;
 mod progress;
 mod run;
 mod story;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::PathBuf;

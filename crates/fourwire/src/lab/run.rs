@@ -1,6 +1,7 @@
 //! `fourwire lab run`: scenarios under one seed or many.
 
 use std::fs;
+use std::io::IsTerminal;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use host::Runtime;
 use kernel::{KernelHost, ShutdownSignals};
-use lab::scenario::{Checked, Outcome, Programs, Report, Suite};
+use lab::scenario::{Checked, Keep, Outcome, Programs, Report, Suite};
 
 use super::progress::Progress;
 use super::{Error, programs, story};
@@ -41,6 +42,15 @@ pub(super) struct Args {
     /// Runs that making it smaller may take; 0 leaves it as it is
     #[arg(long, value_name = "N", requires = "seeds", default_value_t = 300)]
     shrink: usize,
+
+    /// Write what passes each interface into files of this directory, for Wireshark
+    #[arg(long, value_name = "DIR", conflicts_with = "seeds")]
+    capture: Option<PathBuf>,
+
+    /// Tell the way of one message down the layers, over each hop and up the other side: by its number, its sender and
+    /// which of theirs it is (alice:3), or words in it
+    #[arg(long, value_name = "MESSAGE", conflicts_with = "seeds")]
+    follow: Option<String>,
 
     /// Write a JUnit report
     #[arg(long, value_name = "FILE")]
@@ -92,7 +102,7 @@ fn all(args: &Args, clock: &KernelHost, stop: &AtomicBool) -> Result<(), Error> 
         let one = One { args, file, checked, programs: &programs, clock, stop };
         let (suite, failure) = match &args.seeds {
             Some(seeds) => one.sweep(seeds)?,
-            None => one.once(),
+            None => one.once()?,
         };
         report.suites.push(suite);
         failed = failed.or(failure);
@@ -136,17 +146,35 @@ impl One<'_> {
     }
 
     /// Runs it once, and tells everything.
-    fn once(&self) -> (Suite, Option<String>) {
+    fn once(&self) -> Result<(Suite, Option<String>), Error> {
+        let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let keep = Keep { capture: self.directory(), follow: self.args.follow.clone(), colours };
         let began = self.clock.now();
-        let outcome = self.checked.run(self.args.seed);
+        let kept = self.checked.run_and_keep(self.args.seed, &keep)?;
         let took = self.clock.now().since(began);
         if self.args.files.len() > 1 {
             println!("{}:", self.file.display());
         }
-        print!("{}", story::whole(&outcome, took));
-        let failure =
+        print!("{}", story::whole(&kept, took));
+        if let Some(directory) = &keep.capture {
+            println!("{} files in {}", kept.files.len(), directory.display());
+        }
+        let outcome = &kept.outcome;
+        let mut failure =
             (!outcome.holds()).then(|| format!("not as expected; again with: {}", self.replay(outcome.seed)));
-        (self.suite(outcome.seed.to_string(), took, Some(&outcome)), failure)
+        match kept.journeys {
+            Some(Ok(journeys)) => print!("\n{journeys}"),
+            Some(Err(error)) => failure = failure.or(Some(error.to_string())),
+            None => {}
+        }
+        Ok((self.suite(outcome.seed.to_string(), took, Some(outcome)), failure))
+    }
+
+    /// Where the capture goes: each scenario into a directory of its own where there are several.
+    fn directory(&self) -> Option<PathBuf> {
+        let directory = self.args.capture.as_ref()?;
+        let several = self.args.files.len() > 1;
+        Some(if several { directory.join(&self.checked.scenario().name) } else { directory.clone() })
     }
 
     /// Runs it under each of `seeds`; what fails first is told, and made smaller.

@@ -3,20 +3,21 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use lab::scenario::{Outcome, Verdict};
+use lab::scenario::{Kept, Outcome, Verdict};
 
 /// The whole story of a run.
-pub(super) fn whole(outcome: &Outcome, real: Duration) -> String {
+pub(super) fn whole(kept: &Kept, real: Duration) -> String {
+    let outcome = &kept.outcome;
     let mut text = String::new();
     for (at, line) in &outcome.story {
         let who = if line.who.is_empty() { "--" } else { &*line.who };
         let _ = writeln!(text, "{:>12.6} s  {who:<12} {}", at.as_secs_f64(), plain(&line.what));
     }
     outcome.verdicts.iter().for_each(|one| text += &verdict(one));
-    let hash: String = outcome.hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = kept.capture_hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let _ = writeln!(
         text,
-        "seed {}: {} s of virtual time in {:.2} s ({}), {} frames, hash {hash}",
+        "seed {}: {} s of virtual time in {:.2} s ({}), {} frames, capture {hash}",
         outcome.seed,
         outcome.took.as_secs(),
         real.as_secs_f64(),
@@ -42,9 +43,7 @@ pub(super) fn swept(name: &str, seeds: u64, real: Duration, virtual_time: Durati
 }
 
 fn verdict(verdict: &Verdict) -> String {
-    let mark = if verdict.holds { "ok    " } else { "FAILED" };
-    let at = verdict.at.map_or_else(String::new, |at| format!(" (at {:.6} s)", at.as_secs_f64()));
-    format!("{mark} {}: {}{at}\n", verdict.expected, plain(&verdict.seen))
+    plain(&verdict.to_string()) + "\n"
 }
 
 /// How much faster than the clock on the wall.
