@@ -181,7 +181,7 @@ impl Network {
     }
 
     /// Lets `change` happen at `at`, on the lab's clock; at once when that has passed. Changes of one time happen in the
-    /// order in which they were asked for, before what arrives then.
+    /// order in which they were asked for.
     ///
     /// # Errors
     ///
