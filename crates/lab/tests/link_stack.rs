@@ -8,6 +8,8 @@ use lab::{
     Codel, Counters, Discipline, Duplex, FqCodel, Impairments, Lab, LinkPlan, Loss, Network, NodeHost,
     NodePlan, Topology,
 };
+use tcpip::StackConfig;
+use tcpip::transport::tcp::Ecn;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const BULK: u16 = 9;
@@ -15,6 +17,8 @@ const ECHO: u16 = 7;
 
 /// Two hosts on one cable, each with a program that swallows all and one that gives all back.
 fn pair(lab: &Lab, duplex: Duplex, impairments: Impairments) -> Network {
+    let mut stack = StackConfig::default();
+    stack.settings.ecn = Ecn::On;
     let network = Topology::new()
         .link(
             LinkPlan::point_to_point("line")
@@ -22,8 +26,8 @@ fn pair(lab: &Lab, duplex: Duplex, impairments: Impairments) -> Network {
                 .duplex(duplex)
                 .impair(impairments),
         )
-        .node(NodePlan::host("ann").on("line"))
-        .node(NodePlan::host("bob").on("line"))
+        .node(NodePlan::host("ann").on("line").stack(stack.clone()))
+        .node(NodePlan::host("bob").on("line").stack(stack))
         .build(lab)
         .unwrap();
     for node in ["ann", "bob"] {
@@ -135,6 +139,9 @@ fn a_long_queue_makes_everybody_wait_and_managed_ones_do_not() {
     let (codel, counters) = echo_beside_bulk(Discipline::Codel(Codel::default()));
     assert!(codel < Duration::from_millis(40), "{codel:?} behind CoDel");
     assert!(counters.lost(lab::Lost::Stale) > 0);
+    let (codel, counters) = echo_beside_bulk(Discipline::Codel(Codel { ecn: true, ..Codel::default() }));
+    assert!(codel < Duration::from_millis(40), "{codel:?} behind CoDel that marks");
+    assert!(counters.marked > 0 && counters.lost_in_all() == 0, "{counters:?}");
     let (fair, _) = echo_beside_bulk(Discipline::FqCodel(FqCodel::default()));
     // One frame of the other flow is on the wire: 6 ms; and there and back are 10.
     assert!(fair < Duration::from_millis(25), "{fair:?} beside the other flow");
