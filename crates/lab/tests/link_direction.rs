@@ -168,6 +168,18 @@ fn jitter_keeps_the_order_and_reordering_does_not() {
 }
 
 #[test]
+fn frames_that_arrive_together_come_in_the_order_in_which_they_set_out() {
+    let calm = Impairments { delay: Duration::from_millis(10), ..Impairments::default() };
+    let mut direction = direction(calm.clone());
+    direction.offer(micros(0), frame(60, 1));
+    direction.offer(micros(5_000), frame(60, 2));
+    let reordering = Reordering { chance: Chance::ALWAYS, gap: 0, how: Displaced::Ahead };
+    direction.set(micros(10_000), Impairments { reordering, ..calm });
+    direction.offer(micros(10_000), frame(60, 3));
+    assert_eq!(arrivals(&mut direction), [(micros(10_000), 1), (micros(10_000), 3), (micros(15_000), 2)]);
+}
+
+#[test]
 fn too_long_or_cut_off_does_not_arrive() {
     let mut direction = direction(Impairments { mtu: Some(576), ..Impairments::default() });
     direction.offer(micros(0), frame(14 + 577, 0));
