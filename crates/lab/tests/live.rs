@@ -7,9 +7,14 @@ use std::time::Duration;
 
 use host::{Connection, Datagrams, ListenOptions, Listener, Network, Runtime, sleep, timeout_at};
 use kernel::{KernelConnection, KernelHost, KernelListener};
-use lab::live::{Path, PathConfig, Places, Report, Rules};
-use lab::{Chance, Flows, Impairments, Loss, Way};
+use lab::live::{Path, PathConfig, Places, Report, Rules, Unsent, Wire, bridge};
+use lab::{Chance, Duplex, Flows, Impairments, Loss, Way};
+use stack::StackHost;
+use stack::device::Memory;
+use tcpip::StackConfig;
+use tcpip::internet::Cidr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use trace::Tracer;
 
 const LOOPBACK: &str = "127.0.0.1:0";
 const HELD: u64 = 256 * 1024;
@@ -347,4 +352,58 @@ async fn receive(socket: &mut impl Datagrams, buffer: &mut [u8]) -> io::Result<(
 
 async fn send(socket: &mut impl Datagrams, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
     std::future::poll_fn(|context| socket.poll_send(context, datagram, to)).await
+}
+
+#[test]
+fn a_bridge_is_a_cable_between_two_devices() {
+    run(PathConfig::default(), async |scene| {
+        let host = scene.host;
+        let slow = Impairments { delay: Duration::from_millis(30), ..Impairments::default() };
+        let wire = Wire::seeded(host.clone(), Duplex::Full, [slow.clone(), slow], Some(1));
+        let mut ends = Vec::new();
+        let mut hosts = Vec::new();
+        for last in [1, 2] {
+            let [ours, other] = Memory::pair(None, 1_500, 64);
+            let stack = StackHost::new(host.clone(), StackConfig::default(), Tracer::OFF);
+            let interface = stack.attach("eth0", other).unwrap();
+            let address = Cidr::new([10, 0, 0, last].into(), 24);
+            stack.with_stack(|stack, now, _| stack.add_address(now, interface, address)).unwrap();
+            ends.push(ours);
+            hosts.push(stack);
+        }
+        let bridged = wire.clone();
+        host.spawn_detached(async move {
+            let (mut far, mut near) = (ends.pop().unwrap(), ends.pop().unwrap());
+            let _ = bridge(&bridged, &mut near, &mut far, &Unsent::default()).await;
+        });
+        let mut listener =
+            hosts[1].listen("10.0.0.2:7".parse().unwrap(), ListenOptions::default()).await.unwrap();
+        let began = host.now();
+        let mut caller = hosts[0].connect("10.0.0.2:7".parse().unwrap()).await.unwrap();
+        let took = host.now().since(began);
+        assert!((60..200).contains(&took.as_millis()), "{took:?} for a round trip of 60 ms");
+        let mut called = listener.accept().await.unwrap();
+        caller.write_all(&pattern(50_000)).await.unwrap();
+        let mut got = vec![0; 50_000];
+        called.read_exact(&mut got).await.unwrap();
+        assert!(got == pattern(50_000));
+        let frames = wire.counters(Way::Out);
+        assert_eq!((frames.lost_in_all(), frames.duplicated), (0, 0));
+    });
+}
+
+#[test]
+fn what_travels_is_bounded() {
+    run(PathConfig::default(), async |scene| {
+        let slow = Impairments { delay: Duration::from_secs(3_600), ..Impairments::default() };
+        let wire = Wire::seeded(scene.host, Duplex::Full, [slow.clone(), slow], Some(1));
+        let frame = bytes::Bytes::from_static(&[0; 60]);
+        for _ in 0..40_000 {
+            wire.offer(Way::Out, frame.clone());
+        }
+        assert_eq!(
+            (wire.counters(Way::Out).travelling, wire.overflowed(Way::Out)),
+            (32_768, 40_000 - 32_768)
+        );
+    });
 }

@@ -18,12 +18,17 @@ use crate::link::Way;
 pub struct Unsent {
     /// The device had no room.
     pub full: AtomicU64,
-    /// The device refused: too long for it, or it is down.
+    /// The device refused: it is down, for one.
     pub refused: AtomicU64,
+    /// They came longer than their device's MTU: segments that an offload has joined, which no cable carries.
+    pub joined: AtomicU64,
 }
 
 /// The longest frame, in bytes: a whole IP packet, as a device gives that joins segments.
 const LONGEST_FRAME: usize = 65_536 + 256;
+
+/// What may come before the IP packet in a frame, in bytes: an Ethernet header with a VLAN tag.
+const HEADERS: usize = 18;
 
 /// Frames that are taken from one side before the other has its turn.
 const BATCH: usize = 64;
@@ -71,7 +76,14 @@ fn side<R: Runtime>(
     let mut more = [true; 2];
     for _ in 0..BATCH {
         match device.poll_receive(context, buffer) {
-            Poll::Ready(received) => wire.offer(out, Bytes::copy_from_slice(&buffer[..received?])),
+            Poll::Ready(received) => {
+                let frame = &buffer[..received?];
+                if frame.len() > usize::from(device.mtu()) + HEADERS {
+                    unsent.joined.fetch_add(1, Relaxed);
+                } else {
+                    wire.offer(out, Bytes::copy_from_slice(frame));
+                }
+            }
             Poll::Pending => {
                 more[0] = false;
                 break;

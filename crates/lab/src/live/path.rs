@@ -224,6 +224,7 @@ impl<H: Host> Path<H> {
             round_trip: [round_trip(&inner.near), round_trip(&inner.far)],
             wire: [Way::Out, Way::In].map(|way| inner.wire.counters(way)),
             silenced: [Way::Out, Way::In].map(|way| inner.wire.silenced(way)),
+            overflowed: [Way::Out, Way::In].map(|way| inner.wire.overflowed(way)),
             ..inner.books.report()
         }
     }

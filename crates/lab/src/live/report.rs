@@ -37,6 +37,8 @@ pub struct Report {
     pub wire: [Counters; 2],
     /// Frames lost to a silent drop.
     pub silenced: [u64; 2],
+    /// Frames lost because too many were on the wire.
+    pub overflowed: [u64; 2],
 }
 
 /// What a path counts.

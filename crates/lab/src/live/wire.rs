@@ -33,6 +33,9 @@ pub enum Passing {
 /// and must not call back.
 pub type Tap = Box<dyn FnMut(Instant, Way, Passing, &[u8]) + Send>;
 
+/// Frames that may be on one way at a time, beside those in its queue.
+const MOST_TRAVELLING: u64 = 32_768;
+
 struct Shared<R: Runtime> {
     runtime: R,
     state: Mutex<State<R>>,
@@ -45,6 +48,7 @@ struct State<R: Runtime> {
     receivers: [Receiver<R>; 2],
     silence: Option<Silence>,
     silenced: [u64; 2],
+    overflowed: [u64; 2],
     tap: Option<Tap>,
 }
 
@@ -73,6 +77,7 @@ impl<R: Runtime> Wire<R> {
             receivers,
             silence: None,
             silenced: [0; 2],
+            overflowed: [0; 2],
             tap: None,
         };
         Self(Arc::new(Shared { runtime, state: Mutex::new(state) }))
@@ -136,7 +141,12 @@ impl<R: Runtime> Wire<R> {
         self.lock().silenced[index(way)]
     }
 
-    /// Puts a frame onto the wire.
+    /// Frames lost on one way because too many were on it: a long delay is no endless memory.
+    pub fn overflowed(&self, way: Way) -> u64 {
+        self.lock().overflowed[index(way)]
+    }
+
+    /// Puts a frame onto the wire. Up to 32,768 travel at a time; one more is lost.
     pub fn offer(&self, way: Way, frame: Bytes) {
         let now = self.0.runtime.now();
         let waker = {
@@ -146,6 +156,11 @@ impl<R: Runtime> Wire<R> {
             if state.silence.as_mut().is_some_and(|silence| silence.swallows(&frame)) {
                 state.silenced[index(way)] += 1;
                 state.show(now, way, Passing::Lost(Lost::Silenced), &frame);
+                return;
+            }
+            if state.cable.counters(way).travelling >= MOST_TRAVELLING {
+                state.overflowed[index(way)] += 1;
+                state.show(now, way, Passing::Lost(Lost::Full), &frame);
                 return;
             }
             state.cable.offer(way, now, frame);
