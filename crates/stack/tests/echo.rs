@@ -1,11 +1,11 @@
-//! Asking another host whether it is there, and what to do about a host that has our address, in virtual time.
+//! Asking another host whether it is there, what to do about a host that has our address, and groups, in virtual time.
 
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use host::{Runtime, timeout_at};
+use host::{Datagrams, Network, Runtime, timeout_at};
 use lab::{Chance, Impairments, Lab, LabHost, Link, LinkEnd, Machine, Way};
 use stack::{EchoAnswer, StackHost};
 use tcpip::StackConfig;
@@ -84,5 +84,47 @@ fn who_comes_second_to_an_address_is_told_and_the_first_keeps_it() {
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
         assert!(error.to_string().contains(&address.to_string()), "{error}");
         lab.block_on(first.addresses_ready()).expect("it is still his");
+    }
+}
+
+#[test]
+fn members_of_a_group_hear_what_is_sent_to_it_until_they_leave() {
+    for [one, other, group] in
+        [["10.0.0.1", "10.0.0.2", "239.1.2.3"], ["2001:db8::1", "2001:db8::2", "ff15::9"]]
+    {
+        let [one, other, group] = [one, other, group].map(|text| text.parse::<IpAddr>().expect("an address"));
+        let lab = Lab::new(5);
+        let link = lab.link("lan", 1_500);
+        let [(one, _), (other, _)] = [host(&lab, &link, "one", 1, one), host(&lab, &link, "other", 2, other)];
+        lab.block_on(async {
+            one.addresses_ready().await.expect("nobody has it");
+            other.addresses_ready().await.expect("nobody has it");
+            let any = |port: u16| match group {
+                IpAddr::V4(_) => std::net::SocketAddr::from(([0; 4], port)),
+                IpAddr::V6(_) => std::net::SocketAddr::from(([0; 16], port)),
+            };
+            let mut sender = one.bind(any(7_000)).await.expect("a free port");
+            let mut member = other.bind(any(7_000)).await.expect("a free port");
+            let wrong = member.join([10, 0, 0, 2].into(), None).expect_err("no group");
+            assert_eq!(wrong.kind(), ErrorKind::InvalidInput);
+            let on = member.join(group, None).expect("joined");
+            let mut buffer = [0; 9];
+            for joined in [true, false] {
+                let to = std::net::SocketAddr::new(group, 7_000);
+                poll_fn(|context| sender.poll_send(context, b"hello", to)).await.expect("sent");
+                let deadline = other.now() + Duration::from_secs(1);
+                let mut heard = 0;
+                while let Ok(Ok((len, _))) =
+                    timeout_at(&other, deadline, poll_fn(|context| member.poll_receive(context, &mut buffer)))
+                        .await
+                {
+                    assert_eq!(&buffer[..len], b"hello");
+                    heard += 1;
+                }
+                // Everything comes twice on this link.
+                assert_eq!(heard, if joined { 2 } else { 0 }, "{group}");
+                member.leave(group, on);
+            }
+        });
     }
 }

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use host::{Datagrams, Runtime};
+use tcpip::InterfaceId;
 use tcpip::transport::UdpId;
 
 use super::driver::Shared;
@@ -27,6 +28,23 @@ impl<R: Runtime, D: Device> StackDatagrams<R, D> {
             Ok::<_, io::Error>((id, inner.stack.udp_address(id).unwrap_or(local)))
         })?;
         Ok(Self { shared, id, local })
+    }
+
+    /// Receives what is sent to `group` at this socket's port as well, by the interface `on`, or by the one that leads
+    /// there. Says which it is. The socket leaves its groups when it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when it is no group or there is no such interface, `OutOfMemory` when too many were joined.
+    pub fn join(&mut self, group: IpAddr, on: Option<InterfaceId>) -> io::Result<InterfaceId> {
+        self.shared.with(|inner, now| {
+            inner.stack.udp_join(now, self.id, group, on, &mut inner.devices).map_err(error::socket)
+        })
+    }
+
+    /// Receives what is sent to `group` by `on` no more.
+    pub fn leave(&mut self, group: IpAddr, on: InterfaceId) {
+        self.shared.with(|inner, now| inner.stack.udp_leave(now, self.id, group, on, &mut inner.devices));
     }
 }
 

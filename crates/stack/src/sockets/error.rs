@@ -13,7 +13,7 @@ pub(super) fn socket(error: SocketError) -> io::Error {
         SocketError::AddressNotAvailable => ErrorKind::AddrNotAvailable,
         SocketError::NoPort => ErrorKind::AddrNotAvailable,
         SocketError::TooMany => ErrorKind::OutOfMemory,
-        SocketError::TooLong => ErrorKind::InvalidInput,
+        SocketError::TooLong | SocketError::Group(_) => ErrorKind::InvalidInput,
         SocketError::Send(error) => send(*error),
         _ => ErrorKind::Other,
     };
