@@ -89,6 +89,7 @@ fn report(wire: &Wire<KernelHost>) -> Report {
         carried: counters.map(|counters| counters.delivered_bytes),
         wire: counters,
         silenced: [Way::Out, Way::In].map(|way| wire.silenced(way)),
+        overflowed: [Way::Out, Way::In].map(|way| wire.overflowed(way)),
         ..Report::default()
     }
 }

@@ -10,10 +10,11 @@ use lab::{Loss, Way};
 
 use super::capture::Capture;
 use super::fault::Fault;
+use super::keys::{Key, Keys};
 use super::proxies::Proxies;
 use super::settings::{Api, Job, Settings};
 use super::status::{self, Seen};
-use super::terminal::{Key, Keys, Screen};
+use super::terminal::Screen;
 use super::{Error, NAME, api};
 
 /// How often the line is written, where something has changed.

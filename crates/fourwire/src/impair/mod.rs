@@ -7,11 +7,11 @@ mod capture;
 mod carry;
 mod change;
 mod fault;
+mod keys;
 mod proxies;
 mod set;
 mod settings;
 mod status;
-#[cfg(unix)]
 mod terminal;
 mod toxics;
 

@@ -1,10 +1,13 @@
 //! What the person at the terminal is told while it runs, and at the end.
 
+#[cfg(target_os = "linux")]
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use lab::Lost;
-use lab::live::{Report, Unsent};
+use lab::live::Report;
+#[cfg(target_os = "linux")]
+use lab::live::Unsent;
 
 /// What has been seen of a path so far, to tell what is new.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +58,7 @@ impl Seen {
             line += &format!(
                 " resent {} lost {} queue {}",
                 report.resent[at].total(),
-                wire.lost_in_all() + report.silenced[at],
+                wire.lost_in_all() + report.silenced[at] + report.overflowed[at],
                 size(wire.queued_bytes)
             );
         }
@@ -105,7 +108,13 @@ pub(super) fn cable_summary(report: &Report, unsent: &Unsent) -> String {
             causes(report, at)
         );
     }
-    let (full, refused) = (unsent.full.load(Relaxed), unsent.refused.load(Relaxed));
+    let [full, refused, joined] =
+        [&unsent.full, &unsent.refused, &unsent.joined].map(|counter| counter.load(Relaxed));
+    if joined > 0 {
+        text += &format!(
+            "{joined} frames were longer than an interface's MTU, and lost: turn offloads off, as it says above\n"
+        );
+    }
     if full + refused > 0 {
         text += &format!("the interfaces had no room for {full} frames, and refused {refused}\n");
     }
@@ -122,6 +131,9 @@ fn causes(report: &Report, at: usize) -> String {
         .collect();
     if report.silenced[at] > 0 {
         causes.push(format!("silenced {}", report.silenced[at]));
+    }
+    if report.overflowed[at] > 0 {
+        causes.push(format!("too many on the way {}", report.overflowed[at]));
     }
     if causes.is_empty() { String::new() } else { format!("        lost: {}\n", causes.join(", ")) }
 }
