@@ -85,9 +85,10 @@ fuzz_target!(|input: &[u8]| {
             (&whole.messages, &whole.pings, &whole.pongs),
             (&again.messages, &again.pings, &again.pongs)
         );
-        // In pieces other limits hold, so that another one may be reached first.
+        // In pieces other limits hold, so that another one may be reached first; and of two faults in one compressed text
+        // the cut decides which is seen first.
         if !in_pieces {
-            assert_eq!(end, same);
+            assert_eq!(end.is_some(), same.is_some());
         }
     }
 });

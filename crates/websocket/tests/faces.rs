@@ -5,7 +5,7 @@ use futures_util::{SinkExt, StreamExt};
 use host::{Connection, Runtime};
 use kernel::KernelHost;
 use websocket::stream::Io;
-use websocket::{CloseCode, End, Limits, Message, Role, WebSocket};
+use websocket::{End, Limits, Message, Role, WebSocket};
 
 async fn echo<C: Connection, R: Runtime>(socket: WebSocket<C, R>) -> Result<(), End> {
     let (mut sink, mut stream) = socket.into_messages().split();
@@ -127,8 +127,8 @@ mod blocking {
         client.send("done").unwrap();
         assert_eq!(client.next().unwrap(), Some(Message::text("done")));
         assert!(client.counters().round_trip.is_some());
-        let end = client.close(CloseCode::NORMAL, "bye");
-        assert_eq!(end, End::ClosedByUs { code: Some(CloseCode::NORMAL), reason: "bye".into() });
+        let end = client.close(websocket::CloseCode::NORMAL, "bye");
+        assert_eq!(end, End::ClosedByUs { code: Some(websocket::CloseCode::NORMAL), reason: "bye".into() });
         assert!(serving.join().unwrap().is_clean());
     }
 
@@ -191,7 +191,7 @@ mod axum {
             socket.send(text.clone()).await.unwrap();
             assert!(socket.next().await.unwrap() == Some(Message::text(text)));
         }
-        assert!(socket.close(CloseCode::NORMAL, "").await.is_clean());
+        assert!(socket.close(websocket::CloseCode::NORMAL, "").await.is_clean());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
