@@ -163,6 +163,22 @@ pub(super) mod tests {
         assert_eq!(unknown, Some(Answer::Addresses(vec![])));
     }
 
+    /// Names that point at themselves, at each other, forward, and out of the message.
+    #[test]
+    fn name_wreck_pointers_lead_nowhere() {
+        let answer = respond(&question().to_bytes().unwrap(), |message| {
+            message.add_answers([a("door.lab.", "10.9.0.2")]);
+        });
+        // The question's name stands at 12, and the answer's points at it.
+        let at = (13..answer.len()).find(|&at| answer[at..].starts_with(&[0xc0, 12])).expect("a pointer");
+        assert!(question().answer(&answer).is_some());
+        for to in [at, at + 1, at + 2, answer.len(), 0x3fff] {
+            let mut forged = answer.clone();
+            forged[at..at + 2].copy_from_slice(&(0xc000 | u16::try_from(to).unwrap()).to_be_bytes());
+            assert_eq!(question().answer(&forged), None, "a pointer to {to}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_an_answer_or_none(bytes in proptest::collection::vec(any::<u8>(), 0..200), at in 0usize..60, to: u8) {
