@@ -17,7 +17,7 @@ pub(super) struct Args {
     #[arg(conflicts_with_all = ["echo", "broadcast", "log", "listen"])]
     url: Option<Url>,
 
-    /// A header of the handshake, such as "Origin: https://example.org"; may be given again
+    /// A header of the handshake, such as `Origin: https://example.org`; may be given again
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", requires = "url")]
     headers: Vec<String>,
 
