@@ -146,11 +146,8 @@ fn play(seed: u64) {
         }
     }
     finish(&mut net, &mut programs, listeners, seed);
-    judge(
-        &programs,
-        fair && net.hosts.iter_mut().all(|host| host.transport().counters().cookies_out == 0),
-        seed,
-    );
+    let cookies = net.hosts.iter_mut().any(|host| host.transport().counters().cookies_out > 0);
+    judge(&programs, fair && !cookies, cookies, seed);
 }
 
 /// Lets all go: nothing stays behind, and there is peace.
@@ -180,29 +177,35 @@ fn finish(net: &mut Net, programs: &mut [Vec<Program>; 2], listeners: [ListenerI
 }
 
 /// Every end has heard all, or an error; where nothing was too bad, all.
-fn judge(programs: &[Vec<Program>; 2], fair: bool, seed: u64) {
-    let ends: BTreeMap<_, _> = programs.iter().flatten().map(|program| (program.streams, program)).collect();
+fn judge(programs: &[Vec<Program>; 2], fair: bool, cookies: bool, seed: u64) {
+    // A late copy of the acknowledgment that brought a cookie back opens a connection once more, to a peer that knows nothing
+    // of it: then one end has several others, and has talked with one of them.
+    let mut ends: BTreeMap<_, Vec<&Program>> = BTreeMap::new();
     for program in programs.iter().flatten() {
-        let other = ends.get(&[program.streams[1], program.streams[0]]);
-        let said = other.map_or(0, |other| other.sent);
+        ends.entry(program.streams).or_default().push(program);
+    }
+    for program in programs.iter().flatten() {
+        let others = ends.get(&[program.streams[1], program.streams[0]]).map_or(&[][..], Vec::as_slice);
+        assert!(cookies || others.len() <= 1, "seed {seed}: {} ends for one", others.len());
+        let said = others.iter().map(|other| other.sent).max().unwrap_or(0);
         assert!(program.heard <= said, "seed {seed}: bytes out of nothing");
         if program.finished {
-            let other = other.expect("who was heard to the end was there");
-            assert_eq!(program.heard, other.to_send, "seed {seed}: the end came too early");
+            let whole = others.iter().any(|other| other.to_send == program.heard);
+            assert!(whole, "seed {seed}: the end came too early, after {} bytes", program.heard);
         } else {
             assert!(
                 program.failed.is_some() || program.aborted,
                 "seed {seed}: neither all bytes nor an error"
             );
         }
-        let aborted = program.aborted || other.is_some_and(|other| other.aborted);
+        let aborted = program.aborted || others.iter().any(|other| other.aborted);
         let whole = program.finished && program.failed.is_none() && program.sent == program.to_send;
         assert!(
             !fair || aborted || whole,
-            "seed {seed}: {:?} after {} of {} bytes, {} sent",
+            "seed {seed}: {:?} after {} bytes of {} that were said, {} sent",
             program.failed,
             program.heard,
-            other.map_or(0, |other| other.to_send),
+            said,
             program.sent
         );
     }
