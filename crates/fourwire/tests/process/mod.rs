@@ -6,13 +6,13 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
-/// `fourwire serve`, running. Killed when dropped.
-pub(crate) struct Server(Child);
+/// `fourwire serve`, running, and the pipe that it writes to. Killed when dropped.
+pub(crate) struct Server(Child, BufReader<ChildStdout>);
 
 impl Server {
     /// Starts it and waits until it answers.
@@ -41,16 +41,17 @@ impl Server {
                 command.env_remove(name);
             }
         }
-        let mut child = command.stdout(Stdio::null()).spawn().expect("the program starts");
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(address).is_err() {
-            if let Some(status) = child.try_wait().expect("the program can be waited for") {
-                panic!("the server ended: {status}");
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
+        let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+        // Its own word counts: who only tries to connect may meet himself, where nobody listens yet.
+        let mut line = String::new();
+        while !line.contains("is ready") {
+            line.clear();
+            if output.read_line(&mut line).expect("the program writes text") == 0 {
+                panic!("the server ended: {}", child.wait().expect("the program can be waited for"));
             }
-            assert!(Instant::now() < deadline, "the server does not answer");
-            std::thread::sleep(Duration::from_millis(5));
         }
-        Self(child)
+        Self(child, output)
     }
 
     /// `kill -9`.
