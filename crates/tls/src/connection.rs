@@ -14,6 +14,9 @@ use crate::room::{Half, Room};
 /// Plaintext that rustls encrypts ahead of what the transport takes, in bytes.
 const AHEAD: usize = 64 * 1024;
 
+/// Reads of the transport in a row that bring no plaintext, then others have their turn: records may be empty.
+const FRUITLESS: usize = 16;
+
 /// A connection whose bytes are encrypted, and whose peer is who the certificate says, after its handshake.
 ///
 /// What [`try_write_vectored`](host::Connection::try_write_vectored) took may still wait to be handed to the transport,
@@ -108,7 +111,7 @@ impl<C: host::Connection> host::Connection for Connection<C> {
     }
 
     fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
+        for _ in 0..FRUITLESS {
             match self.session.reader().read(buffer) {
                 Ok(read) => {
                     self.decrypted = self.decrypted.saturating_sub(read);
@@ -118,6 +121,7 @@ impl<C: host::Connection> host::Connection for Connection<C> {
                 Err(error) => return Err(error),
             }
         }
+        Err(ErrorKind::WouldBlock.into())
     }
 
     fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
