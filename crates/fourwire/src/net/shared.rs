@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::SocketAddr;
 use std::time::Duration;
 
-use host::{Runtime, timeout_at};
+use host::{Runtime, sleep, timeout_at};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -22,6 +22,9 @@ const LONGEST: u64 = 128 * 1024 * 1024;
 /// How long who asks may take to hear it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long accepting rests after an error.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Tells the state of `host` to whoever asks, until the runtime ends.
 ///
 /// # Errors
@@ -34,7 +37,12 @@ pub(crate) fn share(host: &OwnHost, net: Net) -> io::Result<()> {
     let (asked, runtime) = (host.clone(), host.runtime().clone());
     host.spawn_detached(async move {
         // One after the other: who asks is a person.
-        while let Ok((mut stream, _)) = poll_fn(|context| listener.poll_accept(context)).await {
+        loop {
+            let Ok((mut stream, _)) = poll_fn(|context| listener.poll_accept(context)).await else {
+                // The process has no descriptor left, and may have one again.
+                sleep(&runtime, PAUSE).await;
+                continue;
+            };
             if !is_own_or_root(&stream).unwrap_or(false) {
                 continue;
             }
