@@ -25,13 +25,16 @@ pub(super) struct Settings {
     /// Bytes that may wait for a client before it is cut off as slow.
     #[serde(deserialize_with = "option::deserialize")]
     waiting: Option<Size>,
+    /// Bytes that one recovery may have; who missed more is told that it is lost.
+    #[serde(deserialize_with = "option::deserialize")]
+    recovery: Option<Size>,
     /// Publications that a room keeps. 0 breaks recovery.
     history: Option<u64>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { port: 80, ping: None, pong: None, waiting: None, history: None }
+        Self { port: 80, ping: None, pong: None, waiting: None, recovery: None, history: None }
     }
 }
 
@@ -47,7 +50,10 @@ pub(super) async fn run<H: Host>(context: Context<H>, settings: Settings) -> End
         config.hub.pong_timeout = pong.into();
     }
     if let Some(waiting) = settings.waiting {
-        config.session_bytes = usize::try_from(waiting.as_bytes()).unwrap_or(usize::MAX);
+        config.session_bytes = bytes(waiting);
+    }
+    if let Some(recovery) = settings.recovery {
+        config.hub.limits.bytes_per_reply = bytes(recovery);
     }
     if let Some(history) = settings.history {
         config.hub.history.kept = history;
@@ -62,4 +68,8 @@ pub(super) async fn run<H: Host>(context: Context<H>, settings: Settings) -> End
         trigger.pull();
     });
     station.serve(context.host, shutdown).await.map_err(failed)
+}
+
+fn bytes(size: Size) -> usize {
+    usize::try_from(size.as_bytes()).unwrap_or(usize::MAX)
 }
