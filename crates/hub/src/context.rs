@@ -7,7 +7,7 @@ use bytes::Bytes;
 use host::{Instant, Random, Shard, WallTime};
 
 use crate::budget::Budget;
-use crate::centrifuge::{Disconnect, codes};
+use crate::centrifuge::{Disconnect, Protocol, codes};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::error::Error;
@@ -30,8 +30,8 @@ pub(crate) struct Context<'a> {
     waiting: &'a Budget,
     /// Messages from this shard to itself, in the order they were sent.
     inbox: &'a mut VecDeque<Message>,
-    /// Lines for one session that may still go with others into one frame.
-    open: Option<(SessionId, Vec<u8>)>,
+    /// Messages for one session that may still go with others into one frame.
+    open: Option<(SessionId, Protocol, Vec<u8>)>,
 }
 
 /// Questions to the store, by ticket.
@@ -64,8 +64,8 @@ impl Purpose {
     }
 }
 
-/// Lines are joined until a frame has this many bytes.
-const FRAME_BYTES: usize = 16 * 1024;
+/// Messages are joined until a frame has this many bytes.
+pub(crate) const FRAME_BYTES: usize = 16 * 1024;
 
 impl<'a> Context<'a> {
     #[expect(clippy::too_many_arguments, reason = "the hub's own fields, lent one by one")]
@@ -162,25 +162,24 @@ impl<'a> Context<'a> {
         self.inbox.pop_front()
     }
 
-    /// Sends one line to a client. Lines that follow one another share a frame.
-    pub(crate) fn send(&mut self, session: SessionId, line: &[u8]) {
+    /// Sends one message to a client. Messages that follow one another share a frame.
+    pub(crate) fn send(&mut self, session: SessionId, protocol: Protocol, message: &[u8]) {
         match &mut self.open {
-            Some((open, frame)) if *open == session && frame.len() + line.len() < FRAME_BYTES => {
-                frame.push(b'\n');
-                frame.extend_from_slice(line);
+            Some((open, _, frame)) if *open == session && frame.len() + message.len() < FRAME_BYTES => {
+                protocol.join(frame, message);
             }
             _ => {
                 self.flush();
-                self.open = Some((session, line.to_vec()));
+                self.open = Some((session, protocol, message.to_vec()));
             }
         }
     }
 
     /// Sends one frame to many clients.
-    pub(crate) fn fan_out(&mut self, sessions: Vec<SessionId>, frame: Bytes) {
+    pub(crate) fn fan_out(&mut self, sessions: Vec<SessionId>, protocol: Protocol, frame: Bytes) {
         if !sessions.is_empty() {
             self.counters.deliveries_total += sessions.len() as u64;
-            self.output(Output::Fanout { sessions, frame });
+            self.output(Output::Fanout { sessions, protocol, frame });
         }
     }
 
@@ -197,8 +196,8 @@ impl<'a> Context<'a> {
 
     /// Puts out what is still held back. To be called last.
     pub(crate) fn flush(&mut self) {
-        if let Some((session, frame)) = self.open.take() {
-            self.outputs.push(Output::Send { session, frame: frame.into() });
+        if let Some((session, protocol, frame)) = self.open.take() {
+            self.outputs.push(Output::Send { session, protocol, frame: frame.into() });
         }
     }
 }

@@ -9,6 +9,7 @@ use host::{Instant, Random, Shard, WallTime};
 
 use crate::api;
 use crate::budget::Budget;
+use crate::centrifuge::{Protocol, Push};
 use crate::config::Config;
 use crate::context::{Asked, Context, Purpose};
 use crate::counters::Counters;
@@ -36,8 +37,13 @@ pub enum Input<'a> {
         session: SessionId,
         /// Where from.
         remote: SocketAddr,
+        /// What it speaks.
+        protocol: Protocol,
+        /// The name by which requests find the session whose connection only carries what the server says: nobody can
+        /// guess it. Any other is given one that nobody asks for.
+        name: Option<String>,
     },
-    /// A WebSocket message came: commands, one a line.
+    /// A frame came: one or more commands.
     Received {
         /// From whom.
         session: SessionId,
@@ -79,18 +85,22 @@ pub enum Input<'a> {
 /// What the driver is to do.
 #[derive(Debug)]
 pub enum Output {
-    /// Send one WebSocket text message.
+    /// Send one frame.
     Send {
         /// To whom.
         session: SessionId,
-        /// The message.
+        /// What the session speaks.
+        protocol: Protocol,
+        /// The frame.
         frame: Bytes,
     },
-    /// Send the same WebSocket text message to many.
+    /// Send the same frame to many.
     Fanout {
         /// To whom.
         sessions: Vec<SessionId>,
-        /// The message.
+        /// What they all speak.
+        protocol: Protocol,
+        /// The frame.
         frame: Bytes,
     },
     /// Close the connection. The hub has forgotten the session already; `Disconnected` may still come and does nothing.
@@ -161,7 +171,9 @@ impl Hub {
     /// Takes in what happened at `now` (`wall` on the wall clock) and appends what is to be done to `outputs`.
     pub fn handle(&mut self, now: Instant, wall: WallTime, input: Input<'_>, outputs: &mut Vec<Output>) {
         self.with(now, wall, outputs, |local, owner, context| match input {
-            Input::Connected { session, remote } => local.connected(session, remote, context),
+            Input::Connected { session, remote, protocol, name } => {
+                local.connected(session, remote, protocol, name, context);
+            }
             Input::Received { session, bytes } => local.received(session, bytes, context),
             Input::Disconnected { session } => local.disconnected(session, context),
             Input::Shard { from, message } => dispatch(local, owner, from, message.0, context),
@@ -249,8 +261,8 @@ fn dispatch(local: &mut Local, owner: &mut Owner, from: usize, message: Message,
         Message::Unsubscribe { channel, target } => local.unsubscribe_all(&channel, &target, context),
         Message::Answer { ticket, answer } => local.answered(ticket, answer, context),
         Message::Published { channel, publications } => local.published(&channel, &publications, context),
-        Message::Joined { channel, info } => local.tell_presence("join", &channel, &info, context),
-        Message::Left { channel, info } => local.tell_presence("leave", &channel, &info, context),
+        Message::Joined { channel, info } => local.tell_presence(&channel, Push::Join(&info), context),
+        Message::Left { channel, info } => local.tell_presence(&channel, Push::Leave(&info), context),
         Message::Evicted { channel } => local.evicted(&channel, context),
         Message::Forgotten => local.lost_touch(from, context),
     }

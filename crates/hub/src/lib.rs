@@ -25,6 +25,7 @@ mod publication;
 mod room;
 pub mod store;
 
+pub use centrifuge::Protocol;
 pub use config::{Config, History, Limits};
 pub use counters::Counters;
 pub use hub::{Hub, Input, Output, SessionId};

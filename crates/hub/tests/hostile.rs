@@ -132,7 +132,9 @@ fn a_place_that_is_used_again_is_another_session() {
     let old = machine.join(0, "ada");
     machine.call(old, "subscribe", json!({"channel": "a"}));
     let new = Client { session: hub::SessionId { generation: 2, ..old.session }, ..old };
-    machine.input(0, hub::Input::Connected { session: new.session, remote: "[::1]:1".parse().unwrap() });
+    let remote = "[::1]:1".parse().unwrap();
+    let protocol = hub::Protocol::Json;
+    machine.input(0, hub::Input::Connected { session: new.session, remote, protocol, name: None });
     machine.settle();
     let counters = machine.counters(0);
     assert_eq!((counters.sessions, counters.connected, counters.members), (1, 0, 0));

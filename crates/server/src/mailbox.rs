@@ -116,7 +116,7 @@ impl Mailbox {
 #[cfg(test)]
 mod tests {
     use host::{Instant, Random, Shard, WallTime};
-    use hub::{Hub, Input, Output, SessionId};
+    use hub::{Hub, Input, Output, Protocol, SessionId};
     use lab::Lab;
 
     use super::*;
@@ -129,7 +129,8 @@ mod tests {
         let mut outputs = Vec::new();
         let mut handle =
             |input| hub.handle(Instant::ORIGIN, WallTime::from_unix_millis(0), input, &mut outputs);
-        handle(Input::Connected { session, remote: ([10, 0, 0, 2], 4000).into() });
+        let remote = ([10, 0, 0, 2], 4000).into();
+        handle(Input::Connected { session, remote, protocol: Protocol::Json, name: None });
         handle(Input::Received { session, bytes: br#"{"id":1,"connect":{}}"# });
         let data = "x".repeat(length);
         let commands = [1, 2, 3, 4, 5, 6, 7, 8]

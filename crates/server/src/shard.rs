@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use host::{Host, Instant, Timer};
-use hub::{Counters, Hub, Input, Output, SessionId, api, store};
+use hub::{Counters, Hub, Input, Output, Protocol, SessionId, api, store};
 use tokio::sync::{Notify, oneshot};
 use websocket::Prepared;
 
@@ -98,10 +99,11 @@ impl<H: Host> Shard<H> {
         Arc::downgrade(&observed)
     }
 
-    /// A new session for a connection from `remote`. It leaves when the seat is dropped.
-    pub(crate) fn enter(&self, remote: SocketAddr) -> Seat<H> {
+    /// A new session for a connection from `remote` that speaks `protocol`, with a name if others are to find it. It
+    /// leaves when the seat is dropped.
+    pub(crate) fn enter(&self, remote: SocketAddr, protocol: Protocol, name: Option<String>) -> Seat<H> {
         let (session, outbox) = self.lock().sessions.enter(self.0.session_bytes);
-        self.handle(Input::Connected { session, remote });
+        self.handle(Input::Connected { session, remote, protocol, name });
         Seat { shard: self.clone(), session, outbox }
     }
 
@@ -181,11 +183,11 @@ impl<H: Host> Shard<H> {
         while !outputs.is_empty() {
             for output in outputs.drain(..) {
                 match output {
-                    Output::Send { session, frame } => {
-                        self.send(core, session, Prepared::text(frame));
+                    Output::Send { session, protocol, frame } => {
+                        self.send(core, session, prepare(protocol, frame));
                     }
-                    Output::Fanout { sessions, frame } => {
-                        let frame = Prepared::text(frame);
+                    Output::Fanout { sessions, protocol, frame } => {
+                        let frame = prepare(protocol, frame);
                         for session in sessions {
                             self.send(core, session, frame.clone());
                         }
@@ -289,6 +291,14 @@ struct Forget<'a, H: Host> {
 impl<H: Host> Drop for Forget<'_, H> {
     fn drop(&mut self) {
         self.shard.lock().calls.remove(&self.ticket);
+    }
+}
+
+/// A frame of the client protocol as a WebSocket message.
+fn prepare(protocol: Protocol, frame: Bytes) -> Prepared {
+    match protocol {
+        Protocol::Json => Prepared::text(frame),
+        Protocol::Protobuf => Prepared::binary(frame),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Commands, as they come from a client.
+//! Commands, as they come from a client: one model, whatever they were written in.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,12 +6,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::json;
-
-/// What one line of a frame says.
+/// One command of a frame.
 #[derive(Debug)]
 pub(crate) enum Frame<'a> {
-    /// `{}`: the answer to a ping.
+    /// An empty command: the answer to a ping.
     Pong,
     /// A command that wants a reply with this id, which is not zero.
     Command(u32, Command<'a>),
@@ -32,18 +30,28 @@ pub(crate) enum Command<'a> {
     Ping,
     Rpc(Method<'a>),
     Refresh(Refresh<'a>),
-    SubRefresh,
+    #[expect(dead_code, reason = "subscriptions do not expire yet")]
+    SubRefresh(SubRefresh<'a>),
 }
+
+/// What an application says, as it came: JSON where commands are JSON, and anything in Protobuf.
+pub(crate) type Data<'a> = Cow<'a, [u8]>;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Connect<'a> {
     #[serde(borrow)]
     pub(crate) token: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(crate) data: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "raw")]
+    pub(crate) data: Option<Data<'a>>,
     #[serde(borrow)]
     pub(crate) subs: BTreeMap<Cow<'a, str>, Subscribe<'a>>,
+    #[serde(borrow)]
+    pub(crate) name: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) version: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) headers: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -51,13 +59,20 @@ pub(crate) struct Connect<'a> {
 pub(crate) struct Subscribe<'a> {
     #[serde(borrow)]
     pub(crate) channel: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) token: Cow<'a, str>,
     pub(crate) recover: bool,
     #[serde(borrow)]
     pub(crate) epoch: Cow<'a, str>,
     pub(crate) offset: u64,
-    pub(crate) join_leave: bool,
     #[serde(borrow, deserialize_with = "raw")]
-    pub(crate) tf: Option<&'a RawValue>,
+    pub(crate) data: Option<Data<'a>>,
+    pub(crate) join_leave: bool,
+    #[serde(borrow)]
+    pub(crate) delta: Cow<'a, str>,
+    /// Whether it wants only publications with certain tags.
+    #[serde(rename = "tf", deserialize_with = "is_there")]
+    pub(crate) filters: bool,
     pub(crate) flag: i64,
     #[serde(rename = "type")]
     pub(crate) kind: i32,
@@ -76,7 +91,7 @@ pub(crate) struct Publish<'a> {
     #[serde(borrow)]
     pub(crate) channel: Cow<'a, str>,
     #[serde(borrow, deserialize_with = "raw")]
-    pub(crate) data: Option<&'a RawValue>,
+    pub(crate) data: Option<Data<'a>>,
     #[serde(rename = "type")]
     pub(crate) kind: i32,
 }
@@ -106,7 +121,7 @@ pub(crate) struct Method<'a> {
     #[serde(borrow)]
     pub(crate) method: Cow<'a, str>,
     #[serde(borrow, deserialize_with = "raw")]
-    pub(crate) data: Option<&'a RawValue>,
+    pub(crate) data: Option<Data<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -116,85 +131,15 @@ pub(crate) struct Refresh<'a> {
     pub(crate) token: Cow<'a, str>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Nothing {}
-
-/// A line as it stands; the first field that is there counts.
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Line<'a> {
-    id: u32,
+pub(crate) struct SubRefresh<'a> {
     #[serde(borrow)]
-    connect: Option<Connect<'a>>,
+    pub(crate) channel: Cow<'a, str>,
     #[serde(borrow)]
-    subscribe: Option<Subscribe<'a>>,
-    #[serde(borrow)]
-    unsubscribe: Option<Channel<'a>>,
-    #[serde(borrow)]
-    publish: Option<Publish<'a>>,
-    #[serde(borrow)]
-    presence: Option<Channel<'a>>,
-    #[serde(borrow)]
-    presence_stats: Option<Channel<'a>>,
-    #[serde(borrow)]
-    history: Option<History<'a>>,
-    ping: Option<Nothing>,
-    send: Option<Nothing>,
-    #[serde(borrow)]
-    rpc: Option<Method<'a>>,
-    #[serde(borrow)]
-    refresh: Option<Refresh<'a>>,
-    sub_refresh: Option<Nothing>,
-}
-
-/// Reads one line. `None` when it is not a command; there is nothing to answer then.
-pub(crate) fn decode(line: &str, depth_limit: usize) -> Option<Frame<'_>> {
-    // An array could stand for the object's fields in their order, as far as the parser is concerned.
-    if !line.starts_with('{') || json::depth(line.as_bytes()) > depth_limit {
-        return None;
-    }
-    let line: Line<'_> = serde_json::from_str(line).ok()?;
-    let id = line.id;
-    if line.send.is_some() {
-        return Some(Frame::Send);
-    }
-    if id == 0 {
-        // Whatever else a line without an id says, the protocol takes it as a pong; but a command is a mistake.
-        let is_command = line.command().is_some();
-        return (!is_command).then_some(Frame::Pong);
-    }
-    line.command().map(|command| Frame::Command(id, command))
-}
-
-impl<'a> Line<'a> {
-    fn command(self) -> Option<Command<'a>> {
-        let Self {
-            id: _,
-            connect,
-            subscribe,
-            unsubscribe,
-            publish,
-            presence,
-            presence_stats,
-            history,
-            ping,
-            send: _,
-            rpc,
-            refresh,
-            sub_refresh,
-        } = self;
-        None.or(connect.map(Command::Connect))
-            .or(subscribe.map(Command::Subscribe))
-            .or(unsubscribe.map(Command::Unsubscribe))
-            .or(publish.map(Command::Publish))
-            .or(presence.map(Command::Presence))
-            .or(presence_stats.map(Command::PresenceStats))
-            .or(history.map(Command::History))
-            .or(ping.map(|_| Command::Ping))
-            .or(rpc.map(Command::Rpc))
-            .or(refresh.map(Command::Refresh))
-            .or(sub_refresh.map(|_| Command::SubRefresh))
-    }
+    pub(crate) token: Cow<'a, str>,
+    #[serde(rename = "type")]
+    pub(crate) kind: i32,
 }
 
 impl Command<'_> {
@@ -211,76 +156,17 @@ impl Command<'_> {
             Self::Ping => "ping",
             Self::Rpc(_) => "rpc",
             Self::Refresh(_) => "refresh",
-            Self::SubRefresh => "sub_refresh",
+            Self::SubRefresh(_) => "sub_refresh",
         }
     }
 }
 
-/// A value as it stands, also when it is `null`.
-fn raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
+/// A JSON value as it stands, also when it is `null`.
+fn raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Data<'de>>, D::Error> {
+    let value = <&RawValue>::deserialize(deserializer)?;
+    Ok(Some(Cow::Borrowed(value.get().as_bytes())))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_subscribe_command_is_read_with_its_position() {
-        let line =
-            r#"{"id":7,"subscribe":{"channel":"a\u00e9","recover":true,"epoch":"x","offset":12,"new":[1]}}"#;
-        let Some(Frame::Command(7, Command::Subscribe(subscribe))) = decode(line, 8) else {
-            panic!("{line}")
-        };
-        assert_eq!(subscribe.channel, "aé");
-        assert_eq!((subscribe.recover, &*subscribe.epoch, subscribe.offset), (true, "x", 12));
-    }
-
-    #[test]
-    fn data_is_kept_as_it_stands() {
-        for data in ["null", "{\"a\": [1.50, 1e400]}", "\"\\ud800\""] {
-            let line = format!(r#"{{"id":1,"publish":{{"channel":"a","data":{data}}}}}"#);
-            let Some(Frame::Command(1, Command::Publish(publish))) = decode(&line, 8) else {
-                panic!("{line}")
-            };
-            assert_eq!(publish.data.map(RawValue::get), Some(data));
-        }
-    }
-
-    #[test]
-    fn what_is_not_a_command_is_nothing() {
-        let nothing = [
-            "",
-            "{",
-            "[]",
-            "[1]",
-            "1",
-            "{\"id\":1}",
-            "{\"id\":-1,\"ping\":{}}",
-            "{\"id\":4294967296,\"ping\":{}}",
-            "{\"publish\":{\"channel\":\"a\",\"data\":1}}",
-            "{\"id\":1,\"publish\":{\"channel\":1}}",
-            "{\"id\":1,\"ping\":{}} {}",
-            "{\"id\":1,\"id\":1,\"ping\":{}}",
-        ];
-        for line in nothing {
-            assert!(decode(line, 8).is_none(), "{line}");
-        }
-        assert!(matches!(decode("{}", 8), Some(Frame::Pong)));
-        assert!(matches!(decode("{\"send\":{\"data\":1}}", 8), Some(Frame::Send)));
-    }
-
-    #[test]
-    fn depth_is_bounded() {
-        let line = |deep: usize| {
-            format!(
-                r#"{{"id":1,"publish":{{"channel":"a","data":{}{}}}}}"#,
-                "[".repeat(deep),
-                "]".repeat(deep)
-            )
-        };
-        assert!(decode(&line(6), 8).is_some());
-        assert!(decode(&line(7), 8).is_none());
-        assert!(decode(&line(100_000), 8).is_none());
-    }
+fn is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(|_| true)
 }

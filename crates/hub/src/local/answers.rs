@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Kind, Local, Waiting, Who};
-use crate::api;
-use crate::centrifuge::encode;
-use crate::context::Context;
+use super::entering::Entrant;
+use super::subscribers::{Audience, Takes};
+use super::{Kind, Local, Subscriber, Waiting, Who};
+use crate::api::{self, Position};
+use crate::centrifuge::{Done, Form, Item, Message, Protocol, Push, Reply, fossil};
+use crate::context::{Context, FRAME_BYTES};
 use crate::error::Error;
-use crate::identity::ClientInfo;
+use crate::hub::SessionId;
+use crate::json;
 use crate::message::{Answer, Subscribed};
 use crate::publication::Publication;
-
-/// Publications that come together share a frame until it has this many bytes.
-const FRAME_BYTES: usize = 16 * 1024;
 
 impl Local {
     /// A question was answered, or is given up.
@@ -22,18 +22,19 @@ impl Local {
         // Nobody may want it any more.
         let Some(Waiting { who, .. }) = self.waiting.remove(&ticket) else { return };
         match who {
-            Who::Entrant { session, channel, join_leave, command } => {
+            Who::Entrant { session, channel, join_leave, delta, command } => {
                 let answer = answer.and_then(|answer| match answer {
                     Answer::Subscribed(subscribed) => Ok(subscribed),
                     _ => Err(OTHER_ANSWER),
                 });
-                self.entered(session, &channel, join_leave, command, answer, context);
+                let entrant = Entrant { session, channel: &channel, join_leave, delta, command };
+                self.entered(entrant, answer, context);
             }
             Who::Command { session, id, kind } => {
                 let Some(found) = self.sessions.get_mut(session) else { return };
                 found.pending = found.pending.saturating_sub(1);
-                match answer.and_then(|answer| write(id, kind, &answer)) {
-                    Ok(line) => self.send(session, line, context),
+                match answer {
+                    Ok(answer) => self.reply_to(session, id, kind, &answer, context),
                     Err(error) => self.refuse(session, id, &error, context),
                 }
             }
@@ -45,81 +46,130 @@ impl Local {
         }
     }
 
-    /// Something was published in a room that has subscribers here.
+    /// Something was published in a room that has subscribers here. It is written once for all who take it in the same
+    /// way.
     pub(crate) fn published(
         &mut self,
         channel: &str,
         publications: &[Arc<Publication>],
         context: &mut Context<'_>,
     ) {
-        if self.subscribers.of(channel).is_empty() {
-            return;
-        }
-        let mut frame = Vec::new();
-        for publication in publications {
-            let line = encode::published(channel, publication);
-            if !frame.is_empty() && frame.len() + line.len() > FRAME_BYTES {
-                self.fan_out(channel, Bytes::from(std::mem::take(&mut frame)), false, context);
+        let audiences: Vec<Audience> = self.subscribers.audiences(channel).collect();
+        let deltas = if audiences.iter().any(|audience| audience.takes != Takes::Plain) {
+            self.deltas(channel, publications)
+        } else {
+            Vec::new()
+        };
+        for &audience in &audiences {
+            let mut frame = Vec::new();
+            for (index, publication) in publications.iter().enumerate() {
+                let form = match (audience.takes, deltas.get(index)) {
+                    (Takes::Plain, _) => Form::Plain,
+                    (Takes::Whole, _) if index == 0 => Form::Whole,
+                    (_, Some(Some(delta))) => Form::Delta(delta),
+                    _ => Form::Whole,
+                };
+                let push = Push::Publication(Item { publication, form });
+                let message = audience.protocol.encode(&Message::Push(channel, push));
+                if !frame.is_empty() && frame.len() + message.len() > FRAME_BYTES {
+                    self.fan_out(channel, audience, std::mem::take(&mut frame).into(), context);
+                }
+                audience.protocol.join(&mut frame, &message);
             }
-            if !frame.is_empty() {
-                frame.push(b'\n');
-            }
-            frame.extend_from_slice(&line);
+            self.fan_out(channel, audience, frame.into(), context);
         }
-        self.fan_out(channel, frame.into(), false, context);
+        if let (Some(last), false) = (publications.last(), deltas.is_empty()) {
+            self.subscribers.passed_on(channel, last);
+        }
     }
 
-    /// Passes on that somebody has come or gone.
-    pub(crate) fn tell_presence(
-        &mut self,
-        message: &'static str,
-        channel: &Arc<str>,
-        info: &ClientInfo,
-        context: &mut Context<'_>,
-    ) {
-        let line = encode::presence_changed(channel, message, info);
-        self.fan_out(channel, line.into(), true, context);
+    /// How each publication differs from the one before, where that is shorter to say.
+    fn deltas(&self, channel: &str, publications: &[Arc<Publication>]) -> Vec<Option<Vec<u8>>> {
+        let mut last = self.subscribers.last(channel);
+        let delta = |publication| {
+            let last = last.replace(publication)?;
+            fossil::delta(&last.data, &publication.data)
+        };
+        publications.iter().map(delta).collect()
     }
 
-    /// Passes a line on to the subscribers of a room: to all, or to those who want to hear of others.
-    pub(super) fn fan_out(
+    /// Passes on that somebody has come or gone, to those who want to hear of others.
+    pub(crate) fn tell_presence(&mut self, channel: &Arc<str>, push: Push<'_>, context: &mut Context<'_>) {
+        for protocol in Protocol::ALL {
+            let listeners = self.subscribers.of(channel).iter();
+            let listeners =
+                listeners.filter(|listener| listener.audience.protocol == protocol && listener.join_leave);
+            let listeners: Vec<Subscriber> = listeners.copied().collect();
+            if !listeners.is_empty() {
+                let message = protocol.encode(&Message::Push(channel, push));
+                self.send_to(&listeners, protocol, &message.into(), context);
+            }
+        }
+    }
+
+    /// Passes a frame on to an audience of a room.
+    fn fan_out(&mut self, channel: &str, audience: Audience, frame: Bytes, context: &mut Context<'_>) {
+        let subscribers = self.subscribers.of(channel).iter();
+        let subscribers: Vec<Subscriber> =
+            subscribers.filter(|subscriber| subscriber.audience == audience).copied().collect();
+        self.send_to(&subscribers, audience.protocol, &frame, context);
+    }
+
+    fn send_to(
         &mut self,
-        channel: &str,
-        line: Bytes,
-        listeners_only: bool,
+        subscribers: &[Subscriber],
+        protocol: Protocol,
+        frame: &Bytes,
         context: &mut Context<'_>,
     ) {
-        let subscribers = self.subscribers.of(channel);
         let mut sessions = Vec::with_capacity(subscribers.len());
-        let mut holding = Vec::new();
         for subscriber in subscribers {
-            if subscriber.join_leave || !listeners_only {
-                if subscriber.held { &mut holding } else { &mut sessions }.push(subscriber.session);
+            if subscriber.held {
+                self.send_encoded(subscriber.session, frame.clone(), context);
+            } else {
+                sessions.push(subscriber.session);
             }
         }
-        for session in holding {
-            self.send(session, line.to_vec(), context);
-        }
-        context.fan_out(sessions, line);
+        context.fan_out(sessions, protocol, frame.clone());
+    }
+
+    /// The reply to a client's command.
+    fn reply_to(
+        &mut self,
+        session: SessionId,
+        id: u32,
+        kind: Kind,
+        answer: &Answer,
+        context: &mut Context<'_>,
+    ) {
+        let told;
+        let reply = match (kind, answer) {
+            (Kind::Publish, Answer::Published(_)) => Reply::Done(Done::Publish),
+            (Kind::PublishMethod, Answer::Published(position)) => {
+                told = to_json(position);
+                Reply::Rpc(&told)
+            }
+            (Kind::History, Answer::History { publications, position }) => {
+                Reply::History { publications, position }
+            }
+            (Kind::Presence, Answer::Presence(infos)) => Reply::Presence(infos),
+            (Kind::PresenceStats, Answer::PresenceStats { clients, users }) => {
+                Reply::PresenceStats { clients: *clients, users: *users }
+            }
+            _ => Reply::Error(&OTHER_ANSWER),
+        };
+        self.send(session, &Message::Reply(id, reply), context);
     }
 }
 
-/// The reply to a client's command.
-fn write(id: u32, kind: Kind, answer: &Answer) -> Result<Vec<u8>, Error> {
-    match (kind, answer) {
-        (Kind::Publish, Answer::Published(_)) => Ok(encode::done(id, "publish")),
-        (Kind::PublishMethod, Answer::Published(position)) => {
-            Ok(encode::rpc(id, &encode::position(position)))
-        }
-        (Kind::History, Answer::History { publications, position }) => {
-            Ok(encode::history(id, publications, position))
-        }
-        (Kind::Presence, Answer::Presence(infos)) => Ok(encode::presence(id, infos)),
-        (Kind::PresenceStats, Answer::PresenceStats { clients, users }) => {
-            Ok(encode::presence_stats(id, *clients, *users))
-        }
-        _ => Err(OTHER_ANSWER),
-    }
+/// `{"offset":…,"epoch":…}`: what our own publish methods answer.
+fn to_json(position: &Position) -> Vec<u8> {
+    let mut out = b"{\"offset\":".to_vec();
+    json::number(&mut out, position.offset);
+    out.extend_from_slice(b",\"epoch\":");
+    json::string(&mut out, position.epoch.as_str());
+    out.push(b'}');
+    out
 }
 
 /// The answer to a program's request.

@@ -2,13 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-use serde_json::value::RawValue;
-
 use super::session::{Passage, Stage};
 use super::{Kind, Local, Who, check_channel, check_data};
 use crate::budget::Share;
-use crate::centrifuge::{Command, Disconnect, Frame, History, codes, decode, encode};
+use crate::centrifuge::{Command, Data, Disconnect, Done, Frame, History, Message, Protocol, Reply, codes};
 use crate::context::Context;
 use crate::error::Error;
 use crate::hub::SessionId;
@@ -16,9 +13,10 @@ use crate::message::{Draft, Question, Since};
 use crate::publication::Author;
 
 impl Local {
-    /// A message came from a client: one or more commands, a line each.
+    /// A frame came from a client: one or more commands.
     pub(crate) fn received(&mut self, session: SessionId, bytes: &[u8], context: &mut Context<'_>) {
         let Some(found) = self.sessions.get_mut(session) else { return };
+        let protocol = found.protocol;
         context.counters.received_bytes_total += bytes.len() as u64;
         if found.owes_pong {
             // Whatever it says, it is alive.
@@ -27,12 +25,8 @@ impl Local {
             self.sessions.reschedule(session);
         }
         let limits = &context.config.limits;
-        let lines = std::str::from_utf8(bytes).unwrap_or("not UTF-8").split('\n');
-        let lines = lines.map(str::trim).filter(|line| !line.is_empty());
-        for (index, line) in lines.enumerate() {
-            let fits = index < limits.commands_per_frame && line.len() <= limits.command_bytes;
-            let frame = if fits { decode(line, limits.json_depth) } else { None };
-            let Some(frame) = frame else {
+        for (index, frame) in protocol.commands(bytes, limits).enumerate() {
+            let Some(frame) = frame.filter(|_| index < limits.commands_per_frame) else {
                 count(context, "malformed");
                 self.close(session, Disconnect::BAD_REQUEST, context);
                 return;
@@ -98,7 +92,7 @@ impl Local {
             Command::Unsubscribe(request) => {
                 check_channel(&request.channel, context)?;
                 self.exit(session, &request.channel, context);
-                self.send(session, encode::done(id, "unsubscribe"), context);
+                self.send(session, &Message::Reply(id, Reply::Done(Done::Unsubscribe)), context);
             }
             Command::Publish(request) => {
                 if request.kind != 0 {
@@ -107,7 +101,7 @@ impl Local {
                         "there is no such type of publication here",
                     ));
                 }
-                let draft = self.draft(session, String::new(), request.data, context)?;
+                let draft = self.draft(session, String::new(), request.data.as_ref(), context)?;
                 self.command_ask(
                     session,
                     id,
@@ -129,10 +123,10 @@ impl Local {
                 let question = history(&request);
                 self.command_ask(session, id, Kind::History, &request.channel, question, context)?;
             }
-            Command::Ping => self.send(session, encode::done(id, "ping"), context),
+            Command::Ping => self.send(session, &Message::Reply(id, Reply::Done(Done::Ping)), context),
             Command::Rpc(request) => self.rpc(session, id, &request, context)?,
             Command::Refresh(request) => self.refresh(session, id, &request.token, context),
-            Command::SubRefresh => {
+            Command::SubRefresh(_) => {
                 return Err(Error::new(codes::NOT_AVAILABLE, "subscriptions do not expire here"));
             }
         }
@@ -162,17 +156,19 @@ impl Local {
         &self,
         session: SessionId,
         id: String,
-        data: Option<&RawValue>,
+        data: Option<&Data<'_>>,
         context: &Context<'_>,
     ) -> Result<Draft, Error> {
         let Some(data) = data else { return Err(Error::new(codes::BAD_REQUEST, "the data is missing")) };
-        check_data(data, context)?;
-        let info = self.sessions.get(session).map(|session| session.info.clone()).unwrap_or_default();
+        let found = self.sessions.get(session);
+        let protocol = found.map_or(Protocol::Json, |found| found.protocol);
+        let data = check_data(data, protocol, context)?;
+        let info = found.map(|found| found.info.clone()).unwrap_or_default();
         Ok(Draft {
             author: Author::User(info.user.clone()),
             info: Some(info),
             id,
-            data: Bytes::copy_from_slice(data.get().as_bytes()),
+            data,
             tags: BTreeMap::new(),
             share: Share::default(),
         })

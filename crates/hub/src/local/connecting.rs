@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::Local;
 use super::session::{Bucket, Joining, Place, Session, Stage};
-use crate::centrifuge::{Connect, Connected, Disconnect, Subscribe, codes, encode};
+use crate::centrifuge::{Connect, Connected, Disconnect, Message, Protocol, Reply, Subscribe, codes};
 use crate::context::Context;
 use crate::error::Error;
 use crate::hub::SessionId;
@@ -19,7 +19,14 @@ use crate::json;
 
 impl Local {
     /// A client's connection is open.
-    pub(crate) fn connected(&mut self, id: SessionId, remote: SocketAddr, context: &mut Context<'_>) {
+    pub(crate) fn connected(
+        &mut self,
+        id: SessionId,
+        remote: SocketAddr,
+        protocol: Protocol,
+        name: Option<String>,
+        context: &mut Context<'_>,
+    ) {
         self.started.get_or_insert(context.now);
         context.counters.sessions_total += 1;
         let deadline = context.now + context.config.connect_timeout;
@@ -27,6 +34,8 @@ impl Local {
         let session = Session {
             id,
             remote,
+            protocol,
+            name,
             stage: Stage::New,
             info: Arc::default(),
             subscriptions: Vec::new(),
@@ -126,10 +135,11 @@ impl Local {
         match identity.map(|identity| check_expiry(identity, context)) {
             Ok(Ok(identity)) if identity.user == found.info.user => {
                 let expires_in = found.expire(identity.expires, context);
-                let client = found.info.client.clone();
+                let info = found.info.clone();
                 self.sessions.reschedule(session);
-                let line = encode::refreshed(id, &client, &context.config.version, expires_in);
-                self.send(session, line, context);
+                let version = &context.config.version;
+                let refreshed = Reply::Refresh { client: &info.client, version, expires_in };
+                self.send(session, &Message::Reply(id, refreshed), context);
             }
             Ok(Ok(_)) | Err(AuthError::Invalid) => self.close(session, Disconnect::INVALID_TOKEN, context),
             Ok(Err(error)) => self.refuse(session, id, &error, context),
@@ -149,19 +159,22 @@ impl Local {
                 self.subscribers.release(&subscription.channel, place);
             }
         }
+        let name = found.name.take().unwrap_or_else(|| new_session_name(context));
         let connected = Connected {
             client: &found.info.client,
             version: &context.config.version,
             expires_in: joining.expires_in,
             ping: context.config.ping_interval.as_secs(),
-            session: &new_session_name(context),
+            session: &name,
             node: &context.config.node,
-            subscribed: &joining.subscribed,
+            data: None,
+            subs: &joining.subscribed,
         };
-        let line = encode::connected(joining.id, &connected);
-        context.send(session, &line);
-        for line in joining.held {
-            context.send(session, &line);
+        let protocol = found.protocol;
+        let message = protocol.encode(&Message::Reply(joining.id, Reply::Connect(connected)));
+        context.send(session, protocol, &message);
+        for message in joining.held {
+            context.send(session, protocol, &message);
         }
     }
 
@@ -203,9 +216,9 @@ struct Introduction {
 
 /// Takes a client at its word: development mode.
 fn introduce(request: &Connect<'_>, context: &Context<'_>) -> Result<Identity, Error> {
-    let Some(data) = request.data else { return Ok(Identity::default()) };
+    let Some(data) = &request.data else { return Ok(Identity::default()) };
     // What an application puts there for itself is none of our business.
-    let Ok(Introduction { name, key }) = serde_json::from_str(data.get()) else {
+    let Ok(Introduction { name, key }) = serde_json::from_slice(data) else {
         return Ok(Identity::default());
     };
     let limit = context.config.limits.info_bytes;

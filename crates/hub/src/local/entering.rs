@@ -3,12 +3,23 @@
 use std::sync::Arc;
 
 use super::session::{Place, Subscription};
+use super::subscribers::{Audience, Takes};
 use super::{Local, Subscriber, Who, check_channel};
-use crate::centrifuge::{Subscribe, codes, encode};
+use crate::centrifuge::{Admission, Message, Push, Reply, Subscribe, codes};
 use crate::context::Context;
 use crate::error::Error;
 use crate::hub::SessionId;
 use crate::message::{Question, Recover, Since, Subscribed};
+
+/// A session that wants to be in a room.
+#[derive(Debug)]
+pub(super) struct Entrant<'a> {
+    pub(super) session: SessionId,
+    pub(super) channel: &'a Arc<str>,
+    pub(super) join_leave: bool,
+    pub(super) delta: bool,
+    pub(super) command: Option<u32>,
+}
 
 impl Local {
     /// Asks to be let into a room: for a subscribe command with id `command`, or from the session's start.
@@ -24,7 +35,7 @@ impl Local {
         if request.kind != 0 {
             return Err(Error::new(codes::NOT_AVAILABLE, "there is no such type of subscription here"));
         }
-        if request.tf.is_some() {
+        if request.filters {
             return Err(Error::new(codes::BAD_REQUEST, "publications are not filtered by tags here"));
         }
         let Some(found) = self.sessions.get(session) else { return Ok(()) };
@@ -40,7 +51,9 @@ impl Local {
         let or_refuse = request.flag & REJECT_UNRECOVERED != 0;
         let recover = request.recover.then_some(Recover { since, or_refuse });
         let join_leave = request.join_leave;
-        let who = Who::Entrant { session, channel: channel.clone(), join_leave, command };
+        // Another kind of delta is not agreed on.
+        let delta = request.delta == "fossil";
+        let who = Who::Entrant { session, channel: channel.clone(), join_leave, delta, command };
         let question = Question::Subscribe { session, info, join_leave, recover };
         let ticket = self.ask(who, channel.clone(), question, context);
         if let Some(found) = self.sessions.get_mut(session) {
@@ -53,28 +66,32 @@ impl Local {
     /// The room's owner has let the session in, or not.
     pub(super) fn entered(
         &mut self,
-        session: SessionId,
-        channel: &Arc<str>,
-        join_leave: bool,
-        command: Option<u32>,
+        entrant: Entrant<'_>,
         answer: Result<Subscribed, Error>,
         context: &mut Context<'_>,
     ) {
+        let Entrant { session, channel, join_leave, delta, command } = entrant;
         let Some(found) = self.sessions.get_mut(session) else { return };
         let Ok(index) = found.find(channel) else { return };
         found.pending = found.pending.saturating_sub(usize::from(command.is_some()));
         match answer {
             Ok(subscribed) => {
                 let held = found.joining.is_some();
-                let place = self.subscribers.push(channel, Subscriber { session, join_leave, held });
+                let takes = if delta { Takes::Whole } else { Takes::Plain };
+                let audience = Audience { protocol: found.protocol, takes };
+                let subscriber = Subscriber { session, audience, join_leave, held };
+                let place = self.subscribers.push(channel, subscriber);
+                let admission = Admission { subscribed, delta, expires_in: None };
                 found.subscriptions[index].place = Place::Listed(place);
                 match (command, &mut found.joining) {
                     (None, Some(joining)) => {
                         joining.missing -= 1;
-                        joining.subscribed.push((channel.clone(), subscribed));
+                        joining.subscribed.push((channel.clone(), admission));
                         self.join(session, context);
                     }
-                    (Some(id), _) => self.send(session, encode::subscribed(id, &subscribed), context),
+                    (Some(id), _) => {
+                        self.send(session, &Message::Reply(id, Reply::Subscribe(&admission)), context);
+                    }
                     (None, None) => {}
                 }
             }
@@ -141,7 +158,7 @@ impl Local {
         context: &mut Context<'_>,
     ) {
         if self.exit(session, channel, context) {
-            self.send(session, encode::unsubscribed(channel, code, reason), context);
+            self.send(session, &Message::Push(channel, Push::Unsubscribe { code, reason }), context);
         }
     }
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use super::session::Stage;
 use super::{Local, Who};
 use crate::api::{self, NodeInfo, Position};
-use crate::centrifuge::{codes, encode};
+use crate::centrifuge::{Message, Reply, codes};
 use crate::context::{Context, Purpose};
 use crate::counters::Counters;
 use crate::error::Error;
 use crate::hub::SessionId;
 use crate::json;
-use crate::message::{Answer, Count, Message};
+use crate::message::{self, Answer, Count};
 use crate::store::{Operation, Outcome, StoreError};
 
 /// Answers of which some are missing.
@@ -157,7 +157,7 @@ impl Local {
     fn ask_all(&mut self, gathering: u64, rooms: bool, context: &mut Context<'_>) {
         for shard in 0..context.shard.count {
             let ticket = self.wait_for(Who::Part { gathering, part: shard }, shard, context);
-            context.tell(shard, Message::Count { ticket, rooms });
+            context.tell(shard, message::Message::Count { ticket, rooms });
         }
     }
 
@@ -187,7 +187,7 @@ impl Local {
                 let Some(found) = self.sessions.get_mut(session) else { return };
                 found.pending = found.pending.saturating_sub(1);
                 if let Parts::Rooms { rooms, .. } = parts {
-                    self.send(session, encode::rpc(id, &list(&rooms)), context);
+                    self.send(session, &Message::Reply(id, Reply::Rpc(&list(&rooms))), context);
                 }
             }
         }

@@ -16,15 +16,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use host::Instant;
-use serde_json::value::RawValue;
 
-use crate::centrifuge::{Disconnect, codes, encode};
+use crate::centrifuge::{Data, Disconnect, Message, Protocol, Reply, codes};
 use crate::context::Context;
 use crate::error::Error;
 use crate::hub::SessionId;
 use crate::identity::Authenticator;
 use crate::json;
-use crate::message::{Message, Question};
+use crate::message::{self, Question};
 
 use gathering::Gathering;
 use session::{Place, Session, Stage, Subscription};
@@ -61,7 +60,7 @@ struct Waiting {
 #[derive(Debug)]
 enum Who {
     /// A session that wants to be in a room: by a subscribe command with that id, or from its start.
-    Entrant { session: SessionId, channel: Arc<str>, join_leave: bool, command: Option<u32> },
+    Entrant { session: SessionId, channel: Arc<str>, join_leave: bool, delta: bool, command: Option<u32> },
     /// A session's command with that id.
     Command { session: SessionId, id: u32, kind: Kind },
     /// A program, by the ticket of its request.
@@ -140,7 +139,7 @@ impl Local {
         {
             if let Who::Entrant { session, channel, .. } = &waiting.who {
                 // The owner may let it in yet.
-                let leave = Message::Leave { channel: channel.clone(), session: *session };
+                let leave = message::Message::Leave { channel: channel.clone(), session: *session };
                 context.tell(waiting.owner, leave);
             }
             self.answered(ticket, Err(Error::timeout()), context);
@@ -166,27 +165,40 @@ impl Local {
                         context.config.ping_interval
                     };
                     session.ping_at = context.now + wait;
-                    pinged.extend(session.owes_pong.then_some(session.id));
+                    pinged.extend(session.owes_pong.then_some((session.id, session.protocol)));
                 }
                 let id = session.id;
                 self.sessions.reschedule(id);
             }
         }
-        if !pinged.is_empty() {
-            let frame = Bytes::from_static(encode::PING);
-            context.output(crate::hub::Output::Fanout { sessions: pinged, frame });
+        for protocol in Protocol::ALL {
+            let sessions =
+                pinged.iter().filter(|(_, theirs)| *theirs == protocol).map(|&(session, _)| session);
+            let sessions: Vec<_> = sessions.collect();
+            if !sessions.is_empty() {
+                let frame = Bytes::from(protocol.encode(&Message::Ping));
+                context.output(crate::hub::Output::Fanout { sessions, protocol, frame });
+            }
         }
     }
 
-    /// Sends one line to a client, or holds it while the client is not connected yet.
-    fn send(&mut self, session: SessionId, line: Vec<u8>, context: &mut Context<'_>) {
+    /// Tells a client something, or holds it while the client is not connected yet.
+    fn send(&mut self, session: SessionId, message: &Message<'_>, context: &mut Context<'_>) {
+        if let Some(found) = self.sessions.get(session) {
+            let encoded = found.protocol.encode(message);
+            self.send_encoded(session, encoded.into(), context);
+        }
+    }
+
+    /// The same, with what was written already.
+    fn send_encoded(&mut self, session: SessionId, message: Bytes, context: &mut Context<'_>) {
         let Some(found) = self.sessions.get_mut(session) else { return };
         let Some(joining) = &mut found.joining else {
-            context.send(session, &line);
+            context.send(session, found.protocol, &message);
             return;
         };
-        joining.held_bytes += line.len();
-        joining.held.push(line.into());
+        joining.held_bytes += message.len();
+        joining.held.push(message);
         if joining.held_bytes > context.config.limits.bytes_per_reply {
             self.close(session, Disconnect::SLOW, context);
         }
@@ -194,7 +206,7 @@ impl Local {
 
     fn refuse(&mut self, session: SessionId, id: u32, error: &Error, context: &mut Context<'_>) {
         *context.counters.errors_total.entry(error.code).or_default() += 1;
-        self.send(session, encode::error(id, error), context);
+        self.send(session, &Message::Reply(id, Reply::Error(error)), context);
     }
 
     /// Closes a client's connection, if it is still there.
@@ -226,14 +238,14 @@ impl Local {
                 self.waiting.remove(&ticket);
             }
         }
-        context.tell(context.owner(channel), Message::Leave { channel: channel.clone(), session });
+        context.tell(context.owner(channel), message::Message::Leave { channel: channel.clone(), session });
     }
 
     /// Asks a room's owner, and notes who wants the answer. The answer comes later, never at once.
     fn ask(&mut self, who: Who, channel: Arc<str>, question: Question, context: &mut Context<'_>) -> u64 {
         let owner = context.owner(&channel);
         let ticket = self.wait_for(who, owner, context);
-        context.tell(owner, Message::Ask { ticket, channel, question });
+        context.tell(owner, message::Message::Ask { ticket, channel, question });
         ticket
     }
 
@@ -259,13 +271,21 @@ fn check_channel(channel: &str, context: &Context<'_>) -> Result<Arc<str>, Error
     }
 }
 
-/// Whether a publication may say this.
-fn check_data(data: &RawValue, context: &Context<'_>) -> Result<(), Error> {
-    check_length(data.get().len(), context)?;
-    if json::has_half_pair(data.get()) {
-        return Err(Error::new(codes::BAD_REQUEST, "the data has half a surrogate pair, which is no text"));
+/// What a client wants to publish: JSON on one line.
+fn check_data(data: &Data<'_>, protocol: Protocol, context: &Context<'_>) -> Result<Bytes, Error> {
+    check_length(data.len(), context)?;
+    let data = Bytes::copy_from_slice(data);
+    match protocol {
+        // It came as a part of such a line.
+        Protocol::Json if std::str::from_utf8(&data).is_ok_and(json::has_half_pair) => {
+            Err(Error::new(codes::BAD_REQUEST, "the data has half a surrogate pair, which is no text"))
+        }
+        Protocol::Json => Ok(data),
+        Protocol::Protobuf => json::compact(&data, context.config.limits.json_depth).ok_or(Error::new(
+            codes::BAD_REQUEST,
+            "the data is not JSON, or nested too deep, or has half a surrogate pair",
+        )),
     }
-    Ok(())
 }
 
 /// Whether a publication may say this much.

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::gathering::Asked;
 use super::session::Passage;
 use super::{Kind, Local, check_channel, check_data};
-use crate::centrifuge::{Method, codes, encode};
+use crate::centrifuge::{self, Data, Method, Reply, codes};
 use crate::context::Context;
 use crate::error::Error;
 use crate::hub::SessionId;
@@ -57,19 +57,19 @@ impl Local {
         request: &Method<'_>,
         context: &mut Context<'_>,
     ) -> Result<(), Error> {
-        let data = request.data.map_or("null", RawValue::get);
+        let data = request.data.as_deref().unwrap_or(b"null");
         match &*request.method {
             "publish" => {
                 let Publish { id: name, channel, data } =
                     read(data, "publish takes {\"id\": …, \"channel\": …, \"data\": …}")?;
-                let draft = self.draft(session, check_id(name)?, Some(data), context)?;
+                let draft = self.draft(session, check_id(name)?, Some(&bytes(data)), context)?;
                 let question = Question::Publish(draft);
                 self.command_ask(session, id, Kind::PublishMethod, &channel, question, context)
             }
             "edit" => {
                 let Edit { id: name, channel, target, data } =
                     read(data, "edit takes {\"id\": …, \"channel\": …, \"target\": offset, \"data\": …}")?;
-                let mut draft = self.draft(session, check_id(name)?, Some(data), context)?;
+                let mut draft = self.draft(session, check_id(name)?, Some(&bytes(data)), context)?;
                 draft.tags.insert(EDITS.into(), target.to_string());
                 let question = Question::Change { draft, target, change: Change::Edit };
                 self.command_ask(session, id, Kind::PublishMethod, &channel, question, context)
@@ -77,7 +77,8 @@ impl Local {
             "delete" => {
                 let Delete { id: name, channel, target } =
                     read(data, "delete takes {\"id\": …, \"channel\": …, \"target\": offset}")?;
-                let mut draft = self.draft(session, check_id(name)?, Some(RawValue::NULL), context)?;
+                let mut draft =
+                    self.draft(session, check_id(name)?, Some(&bytes(RawValue::NULL)), context)?;
                 draft.tags.insert(DELETES.into(), target.to_string());
                 let question = Question::Change { draft, target, change: Change::Delete };
                 self.command_ask(session, id, Kind::PublishMethod, &channel, question, context)
@@ -110,8 +111,8 @@ impl Local {
         context: &mut Context<'_>,
     ) -> Result<(), Error> {
         let channel = check_channel(channel, context)?;
-        check_data(data, context)?;
         let Some(found) = self.sessions.get_mut(session) else { return Ok(()) };
+        let data = check_data(&bytes(data), found.protocol, context)?;
         if !found.is_in(&channel) {
             return Err(Error::new(
                 codes::PERMISSION_DENIED,
@@ -125,7 +126,7 @@ impl Local {
         let publication = Publication {
             offset: 0,
             time: context.wall.unix_millis(),
-            data: data.get().to_owned().into(),
+            data,
             info: Some(found.info.clone()),
             id: String::new(),
             tags: [(SIGNAL.to_owned(), "true".to_owned())].into(),
@@ -133,13 +134,13 @@ impl Local {
         };
         let owner = context.owner(&channel);
         context.tell(owner, Message::Signal { channel, publication: Arc::new(publication) });
-        self.send(session, encode::rpc(id, b"{}"), context);
+        self.send(session, &centrifuge::Message::Reply(id, Reply::Rpc(b"{}")), context);
         Ok(())
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(data: &'a str, takes: &'static str) -> Result<T, Error> {
-    serde_json::from_str(data).map_err(|_| Error::new(codes::BAD_REQUEST, takes))
+fn read<'a, T: Deserialize<'a>>(data: &'a [u8], takes: &'static str) -> Result<T, Error> {
+    serde_json::from_slice(data).map_err(|_| Error::new(codes::BAD_REQUEST, takes))
 }
 
 fn check_id(id: String) -> Result<String, Error> {
@@ -147,4 +148,9 @@ fn check_id(id: String) -> Result<String, Error> {
         return Err(Error::new(codes::BAD_REQUEST, "the id has 1 to 64 bytes"));
     }
     Ok(id)
+}
+
+/// What stands in a method's data: JSON, on as many lines as it likes.
+fn bytes(data: &RawValue) -> Data<'_> {
+    Data::Borrowed(data.get().as_bytes())
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use host::Instant;
 
+use crate::centrifuge::{Admission, Protocol};
 use crate::hub::SessionId;
 use crate::identity::ClientInfo;
-use crate::message::Subscribed;
 
 /// A connection.
 #[derive(Debug)]
@@ -17,6 +17,9 @@ pub(super) struct Session {
     pub(super) id: SessionId,
     #[expect(dead_code, reason = "for the operator's view of connections")]
     pub(super) remote: SocketAddr,
+    pub(super) protocol: Protocol,
+    /// The name that the driver gave it, until the client was told.
+    pub(super) name: Option<String>,
     pub(super) stage: Stage,
     pub(super) info: Arc<ClientInfo>,
     /// The rooms it is in or about to be in, by name.
@@ -60,7 +63,7 @@ pub(super) enum Place {
     Listed(u32),
 }
 
-/// A connect command that waits for rooms. All lines for the session are held until it is answered.
+/// A connect command that waits for rooms. All messages for the session are held until it is answered.
 #[derive(Debug)]
 pub(super) struct Joining {
     /// Of the connect command.
@@ -68,7 +71,7 @@ pub(super) struct Joining {
     pub(super) expires_in: Option<u64>,
     /// Rooms that have not answered yet.
     pub(super) missing: usize,
-    pub(super) subscribed: Vec<(Arc<str>, Subscribed)>,
+    pub(super) subscribed: Vec<(Arc<str>, Admission)>,
     pub(super) held: Vec<Bytes>,
     pub(super) held_bytes: usize,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use host::{Instant, Random, Shard, WallTime};
 use hub::store::{Limit, Memory, Record, Reply, Request, Start, Store, run};
-use hub::{Authenticator, Config, Counters, Hub, Input, Output, SessionId, ShardMessage, api};
+use hub::{Authenticator, Config, Counters, Hub, Input, Output, Protocol, SessionId, ShardMessage, api};
 use serde_json::{Value, json};
 
 /// Where a client is: its shard and its session there.
@@ -94,8 +94,10 @@ impl Machine {
     fn take(&mut self, shard: usize, outputs: Vec<Output>) {
         for output in outputs {
             match output {
-                Output::Send { session, frame } => self.deliver(Client { shard, session }, &frame),
-                Output::Fanout { sessions, frame } => {
+                Output::Send { session, frame, protocol: _ } => {
+                    self.deliver(Client { shard, session }, &frame);
+                }
+                Output::Fanout { sessions, frame, protocol: _ } => {
                     for session in sessions {
                         self.deliver(Client { shard, session }, &frame);
                     }
@@ -186,7 +188,8 @@ impl Machine {
     pub fn open(&mut self, shard: usize) -> Client {
         let session = SessionId { index: self.next_index, generation: 1 };
         self.next_index += 1;
-        self.input(shard, Input::Connected { session, remote: "127.0.0.1:4000".parse().unwrap() });
+        let remote = "127.0.0.1:4000".parse().unwrap();
+        self.input(shard, Input::Connected { session, remote, protocol: Protocol::Json, name: None });
         Client { shard, session }
     }
 

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use host::{Connection, Host};
+use hub::Protocol;
 use tls::Stream;
 use websocket::{End, Handler, Kind, Outbox, WebSocket};
 
@@ -15,15 +16,25 @@ use crate::shard::{Seat, Shard};
 const QUEUED: usize = 64 * 1024;
 
 /// The close code for a message of the wrong kind (RFC 6455, section 7.4.1).
-const UNSUPPORTED: Ending = Ending { code: 1003, reason: "this endpoint speaks JSON in text messages" };
+const NO_TEXT: Ending = Ending { code: 1003, reason: "Protobuf was agreed on: it goes in binary messages" };
+const NO_BINARY: Ending =
+    Ending { code: 1003, reason: "JSON goes in text messages; for Protobuf ask for centrifuge-protobuf" };
 
 /// Serves one client until its connection is over.
-pub(crate) async fn serve<H: Host>(shard: Shard<H>, mut socket: WebSocket<Stream<H::Connection>, H>) -> End {
-    let mut door = Door(shard.enter(socket.connection().peer_address()));
+pub(crate) async fn serve<H: Host>(
+    shard: Shard<H>,
+    mut socket: WebSocket<Stream<H::Connection>, H>,
+    protocol: Protocol,
+) -> End {
+    let seat = shard.enter(socket.connection().peer_address(), protocol, None);
+    let mut door = Door { seat, protocol };
     poll_fn(|context| door.poll(&mut socket, context)).await
 }
 
-struct Door<H: Host>(Seat<H>);
+struct Door<H: Host> {
+    seat: Seat<H>,
+    protocol: Protocol,
+}
 
 impl<H: Host> Door<H> {
     fn poll(
@@ -31,7 +42,7 @@ impl<H: Host> Door<H> {
         socket: &mut WebSocket<Stream<H::Connection>, H>,
         context: &mut Context<'_>,
     ) -> Poll<End> {
-        self.0.outbox.register(context);
+        self.seat.outbox.register(context);
         // The closing moment needs no special care: from then on the queue takes nothing, and receiving goes on until the
         // peer has answered.
         self.carry(socket.outbox());
@@ -55,7 +66,7 @@ impl<H: Host> Door<H> {
     fn carry(&self, out: &mut Outbox) -> bool {
         let mut carried = false;
         while out.queued_bytes() < QUEUED && !out.is_closing() {
-            match self.0.outbox.next() {
+            match self.seat.outbox.next() {
                 // An empty queue takes any message, and one with this much room any that is not far too long.
                 Some(Next::Send(frame)) => {
                     if let Err(error) = out.send(frame) {
@@ -74,9 +85,10 @@ impl<H: Host> Door<H> {
 
 impl<H: Host> Handler for Door<H> {
     fn message(&mut self, kind: Kind, payload: &[u8], out: &mut Outbox) {
-        match kind {
-            Kind::Text => self.0.received(payload),
-            Kind::Binary => self.0.outbox.close(UNSUPPORTED),
+        match (self.protocol, kind) {
+            (Protocol::Json, Kind::Text) | (Protocol::Protobuf, Kind::Binary) => self.seat.received(payload),
+            (Protocol::Json, Kind::Binary) => self.seat.outbox.close(NO_BINARY),
+            (Protocol::Protobuf, Kind::Text) => self.seat.outbox.close(NO_TEXT),
         }
         // What the hub answers leaves in one write with the batch that asked.
         self.carry(out);

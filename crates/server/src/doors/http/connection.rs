@@ -57,10 +57,10 @@ pub(crate) async fn serve<H: Host>(
                 host,
                 Role::Server,
                 config.websocket.clone(),
-                upgraded.then,
+                upgraded.then.deflate,
                 upgraded.already_read,
             );
-            let end = doors::websocket::serve(shard, socket).await;
+            let end = doors::websocket::serve(shard, socket, upgraded.then.protocol).await;
             common.counts.ends.count((end.label(), code(&end)));
         }
     }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use application::http::server::{Answer, Limits};
 use application::http::{Body, RequestBody};
 use http::{Method, Request, Response, StatusCode};
+use hub::Protocol;
 use websocket::deflate;
 use websocket::handshake::server as handshake;
 
@@ -76,7 +77,10 @@ struct Door<R> {
 }
 
 /// What the WebSocket door gets beside the connection.
-type Agreed = Option<deflate::Agreed>;
+struct Agreed {
+    deflate: Option<deflate::Agreed>,
+    protocol: Protocol,
+}
 
 impl<R: Rooms> Door<R> {
     async fn answer(self: Arc<Self>, request: Request<RequestBody>) -> Answer<Agreed> {
@@ -107,6 +111,7 @@ impl<R: Rooms> Door<R> {
         }
         let options = handshake::Options {
             deflate: self.deflate,
+            subprotocols: vec![Protocol::PROTOBUF.to_owned()],
             // Checked already, with a better explanation.
             origins: handshake::Origins::Any,
             ..handshake::Options::default()
@@ -114,7 +119,10 @@ impl<R: Rooms> Door<R> {
         match handshake::respond(request, &options) {
             Ok(accepted) => {
                 self.counts.handshakes.count("accepted");
-                Answer::Upgrade { response: accepted.response, then: accepted.deflate }
+                let protocol =
+                    if accepted.subprotocol.is_some() { Protocol::Protobuf } else { Protocol::Json };
+                let then = Agreed { deflate: accepted.deflate, protocol };
+                Answer::Upgrade { response: accepted.response, then }
             }
             Err(rejected) => {
                 self.counts.handshakes.count(label(rejected));
