@@ -18,6 +18,7 @@ pub struct Body(Inner);
 enum Inner {
     Whole(Full<Bytes>),
     Stream(UnsyncBoxBody<Bytes, Infallible>),
+    Live(UnsyncBoxBody<Bytes, Infallible>),
 }
 
 impl Body {
@@ -35,6 +36,17 @@ impl Body {
     pub fn stream(body: impl HttpBody<Data = Bytes, Error = Infallible> + Send + 'static) -> Self {
         Self(Inner::Stream(UnsyncBoxBody::new(body)))
     }
+
+    /// A body that goes on as long as the peer listens: a peer that ends its direction has gone, and the body is dropped
+    /// then. (Of any other body the peer is told to the end.)
+    pub fn live(body: impl HttpBody<Data = Bytes, Error = Infallible> + Send + 'static) -> Self {
+        Self(Inner::Live(UnsyncBoxBody::new(body)))
+    }
+
+    /// Whether it ends with the peer's direction.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.0, Inner::Live(_))
+    }
 }
 
 impl HttpBody for Body {
@@ -47,21 +59,21 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut self.0 {
             Inner::Whole(body) => Pin::new(body).poll_frame(context),
-            Inner::Stream(body) => Pin::new(body).poll_frame(context),
+            Inner::Stream(body) | Inner::Live(body) => Pin::new(body).poll_frame(context),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Inner::Whole(body) => body.is_end_stream(),
-            Inner::Stream(body) => body.is_end_stream(),
+            Inner::Stream(body) | Inner::Live(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Inner::Whole(body) => body.size_hint(),
-            Inner::Stream(body) => body.size_hint(),
+            Inner::Stream(body) | Inner::Live(body) => body.size_hint(),
         }
     }
 }

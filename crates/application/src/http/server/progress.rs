@@ -28,6 +28,7 @@ struct State {
     changes: u64,
     problem: Option<Problem>,
     stalled: bool,
+    live: bool,
 }
 
 impl Progress {
@@ -50,6 +51,15 @@ impl Progress {
             state.phase = to;
             state.changes += 1;
         }
+    }
+
+    /// Whether the response under way ends when the peer's direction does.
+    pub(super) fn is_live(&self) -> bool {
+        self.state().live
+    }
+
+    pub(super) fn set_live(&self, live: bool) {
+        self.state().live = live;
     }
 
     pub(super) fn set_problem(&self, problem: Problem) {

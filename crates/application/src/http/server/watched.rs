@@ -26,14 +26,27 @@ pub(super) struct Watched<C, R: Runtime> {
     stall: Option<R::Timer>,
     progress: Arc<Progress>,
     swallowed: bool,
+    /// What came while a live response was under way, for the request after it.
+    ahead: Vec<u8>,
 }
+
+/// Bytes that are read while nobody asks for any.
+const AHEAD: usize = 1024;
 
 /// Nothing in it is pinned.
 impl<C, R: Runtime> Unpin for Watched<C, R> {}
 
 impl<C: Connection, R: Runtime> Watched<C, R> {
     pub(super) fn new(connection: C, runtime: R, stall_time: Duration, progress: Arc<Progress>) -> Self {
-        Self { io: Io(connection), runtime, stall_time, stall: None, progress, swallowed: false }
+        Self {
+            io: Io(connection),
+            runtime,
+            stall_time,
+            stall: None,
+            progress,
+            swallowed: false,
+            ahead: Vec::new(),
+        }
     }
 
     pub(super) fn into_inner(self) -> C {
@@ -51,6 +64,26 @@ impl<C: Connection, R: Runtime> Watched<C, R> {
         let unasked = matches!(self.progress.look().0, Phase::Head | Phase::Idle);
         self.swallowed |= unasked;
         unasked
+    }
+
+    /// Fails when the peer of a live response has gone. hyper itself, which is to answer peers that have ended their
+    /// direction, does not look. At most one piece is read ahead.
+    fn find_gone(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let mut piece = [0; AHEAD];
+        while self.ahead.is_empty() && self.progress.is_live() {
+            match self.io.0.try_read(&mut piece) {
+                Ok(0) => return Err(io::ErrorKind::ConnectionAborted.into()),
+                Ok(count) => self.ahead.extend_from_slice(&piece[..count]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    match self.io.0.poll_readable(context) {
+                        Poll::Ready(ready) => ready?,
+                        Poll::Pending => break,
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Passes on what a write came to, keeping the time of a peer that takes nothing.
@@ -80,8 +113,15 @@ impl<C: Connection, R: Runtime> Read for Watched<C, R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        cursor: ReadBufCursor<'_>,
+        mut cursor: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let count = cursor.remaining().min(self.ahead.len());
+            cursor.put_slice(&self.ahead[..count]);
+            self.ahead.drain(..count);
+            self.progress.advance(Phase::Idle, Phase::Head);
+            return Poll::Ready(Ok(()));
+        }
         let outcome = Pin::new(&mut self.io).poll_read(context, cursor);
         if matches!(outcome, Poll::Ready(Ok(()))) {
             self.progress.advance(Phase::Idle, Phase::Head);
@@ -104,6 +144,7 @@ impl<C: Connection, R: Runtime> Write for Watched<C, R> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.find_gone(context)?;
         // hyper flushes only what it has written out.
         let outcome = Pin::new(&mut self.io).poll_flush(context);
         if matches!(outcome, Poll::Ready(Ok(()))) {
@@ -141,12 +182,14 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     pub(super) fn new(body: Body, progress: Arc<Progress>) -> Self {
+        progress.set_live(body.is_live());
         Self { body, progress }
     }
 }
 
 impl Drop for Outgoing {
     fn drop(&mut self) {
+        self.progress.set_live(false);
         self.progress.advance(Phase::Busy, Phase::Ending);
     }
 }
