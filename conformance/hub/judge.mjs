@@ -318,7 +318,7 @@ test("an unknown method, an empty channel and a second subscribe get their error
   const room = freshRoom();
   const ann = new Person(server.url);
   await ann.connected();
-  await assert.rejects(ann.client.rpc("no such method", {}), { code: 104 });
+  await assert.rejects(ann.client.rpc("no such method", {}), { code: 108 });
   await assert.rejects(ann.client.publish("", 1), { code: 107 });
   await assert.rejects(ann.client.publish("x".repeat(256), 1), { code: 107 });
   await assert.rejects(ann.client.publish(room, "x".repeat(65_537)), { code: 106 });

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::namespace::Namespaces;
+
 /// How a hub is set up. The same on every shard.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -25,6 +27,8 @@ pub struct Config {
     pub history: History,
     /// What clients may ask for.
     pub limits: Limits,
+    /// What holds for which rooms.
+    pub namespaces: Namespaces,
 }
 
 /// What a room keeps.
@@ -32,6 +36,9 @@ pub struct Config {
 pub struct History {
     /// Publications that a room keeps in the store; older ones are dropped, up to an eighth of this late.
     pub kept: u64,
+    /// How long a room keeps a publication, on the wall clock; without it, as long as there are not too many. An older
+    /// one is told to nobody any more, and dropped from the store with the next that is published.
+    pub age: Option<Duration>,
     /// Publications of a room that are kept in memory, for history and recovery without a read.
     pub in_memory: usize,
     /// Bytes of publications of a room that are kept in memory.
@@ -124,6 +131,7 @@ impl Default for Config {
             store_retry: Duration::from_secs(1),
             history: History::default(),
             limits: Limits::default(),
+            namespaces: Namespaces::default(),
         }
     }
 }
@@ -132,6 +140,7 @@ impl Default for History {
     fn default() -> Self {
         Self {
             kept: 10_000,
+            age: None,
             in_memory: 512,
             bytes_in_memory: 1024 * 1024,
             total_bytes_in_memory: 256 * 1024 * 1024,

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use host::{Instant, Random, Shard, WallTime};
@@ -13,7 +14,7 @@ use crate::centrifuge::{Protocol, Push};
 use crate::config::Config;
 use crate::context::{Asked, Context, Purpose};
 use crate::counters::Counters;
-use crate::identity::Authenticator;
+use crate::identity::{Authenticator, ClientInfo};
 use crate::local::Local;
 use crate::message::{Answer, Asker, Message, ShardMessage};
 use crate::owner::Owner;
@@ -102,6 +103,13 @@ pub enum Output {
         protocol: Protocol,
         /// The frame.
         frame: Bytes,
+    },
+    /// A session has said who it is; for whoever keeps a record of connections.
+    Identified {
+        /// Which one.
+        session: SessionId,
+        /// Who it is.
+        info: Arc<ClientInfo>,
     },
     /// Close the connection. The hub has forgotten the session already; `Disconnected` may still come and does nothing.
     Close {

@@ -12,6 +12,27 @@ pub trait Authenticator: Send {
     /// [`AuthError::Invalid`] for a token that will never be good (an empty one among them), [`AuthError::Expired`] for
     /// one that was good once.
     fn connect(&mut self, wall: WallTime, token: &str) -> Result<Identity, AuthError>;
+
+    /// What room `token` opens, and to whom, as of `wall`. Without this, there are no such tokens.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    fn subscribe(&mut self, wall: WallTime, token: &str) -> Result<Permit, AuthError> {
+        let _ = (wall, token);
+        Err(AuthError::Invalid)
+    }
+}
+
+/// What a token for a room says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Permit {
+    /// The user that may enter; empty for clients that are nobody in particular.
+    pub user: String,
+    /// The room.
+    pub channel: String,
+    /// When the client is to leave, unless the permit is renewed.
+    pub expires: Option<WallTime>,
 }
 
 /// Whom a token stands for.
@@ -36,6 +57,9 @@ pub enum AuthError {
     /// It was good, and its time is over. The connect command is answered with error 109.
     #[error("the token has expired: ask for a new one")]
     Expired,
+    /// Whether it is good is not known yet. The command is answered with error 100, and may be tried again.
+    #[error("the token cannot be checked at the moment: try again")]
+    Unknown,
 }
 
 /// What others see of a connection.

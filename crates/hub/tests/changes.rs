@@ -171,7 +171,7 @@ fn a_signal_is_passed_on_and_not_kept() {
 fn unknown_methods_and_wrong_arguments_are_errors() {
     let mut machine = Machine::new(1);
     let ada = machine.join(0, "ada");
-    assert_eq!(machine.rpc(ada, "nothing", json!({}))["error"]["code"], json!(104));
+    assert_eq!(machine.rpc(ada, "nothing", json!({}))["error"]["code"], json!(108));
     for method in ["publish", "edit", "delete", "signal"] {
         for data in [json!(null), json!({}), json!([1]), json!({"id": 1, "channel": 2, "data": 1})] {
             let reply = machine.rpc(ada, method, data.clone());

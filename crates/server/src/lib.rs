@@ -9,6 +9,8 @@
 
 mod accept;
 pub mod doors;
+mod emulation;
+mod flight;
 mod mailbox;
 mod metrics;
 mod pages;
@@ -23,3 +25,4 @@ mod token;
 pub use accept::{Connections, accept};
 pub use shutdown::{Shutdown, Trigger};
 pub use station::{Config, Error, Listening, Station, stations};
+pub use token::{KeyError, KeySet, Tokens};

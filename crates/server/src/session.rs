@@ -3,9 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
+use std::time::Duration;
 
-use hub::SessionId;
+use host::Instant;
+use hub::{ClientInfo, SessionId};
 use websocket::Prepared;
+
+use crate::flight::{Landing, Over, Queue, Trail};
 
 /// Centrifuge's code for a client that does not read as fast as its rooms talk.
 const SLOW: Ending = Ending { code: 3008, reason: "slow" };
@@ -72,6 +76,12 @@ struct Waiting {
     bytes: usize,
     ending: Option<Ending>,
     waker: Option<Waker>,
+    /// Since when something waits.
+    since: Option<Instant>,
+    /// What waited when that was too much.
+    overflow: Option<Queue>,
+    trail: Trail,
+    info: Option<Arc<ClientInfo>>,
 }
 
 /// With what code and reason a session is to be closed.
@@ -93,21 +103,43 @@ impl Outbox {
     /// slow; it recovers from its rooms' history when it comes back. That recovery comes as one frame, which may well be
     /// larger than the limit: who had to go for being slow has missed that much. So it is what waits before a frame that
     /// counts.
-    pub(crate) fn push(&self, frame: Prepared) -> bool {
+    pub(crate) fn push(&self, frame: Prepared, now: Instant) -> bool {
         let mut waiting = self.lock();
         if waiting.ending.is_some() {
             return true;
         }
         let fits = waiting.bytes <= self.limit;
+        let since = *waiting.since.get_or_insert(now);
         waiting.bytes += frame.frame().len();
+        waiting.trail.note(now, false, frame.payload());
         if fits {
             waiting.frames.push_back(frame);
         } else {
             waiting.frames = VecDeque::new();
             waiting.ending = Some(SLOW);
+            waiting.overflow = Some(Queue { bytes: waiting.bytes, age: now.since(since) });
         }
         wake(waiting);
         fits
+    }
+
+    /// Notes that a frame came.
+    pub(crate) fn note(&self, now: Instant, frame: &[u8]) {
+        self.lock().trail.note(now, true, frame);
+    }
+
+    /// Notes whose session it is.
+    pub(crate) fn identify(&self, info: Arc<ClientInfo>) {
+        self.lock().info = Some(info);
+    }
+
+    /// What is known of the session when it is `over`.
+    pub(crate) fn land(&self, now: Instant, over: Over, round_trip: Option<Duration>) -> Landing {
+        let mut waiting = self.lock();
+        let age = waiting.since.map_or(Duration::ZERO, |since| now.since(since));
+        let queue = waiting.overflow.unwrap_or(Queue { bytes: waiting.bytes, age });
+        let (info, trail) = (waiting.info.take(), std::mem::take(&mut waiting.trail));
+        Landing { info, ending: waiting.ending, over, round_trip, queue, trail }
     }
 
     /// Closes the session after what waits already.
@@ -125,6 +157,7 @@ impl Outbox {
             if waiting.frames.is_empty() {
                 // A burst must not leave its buffer with an idle connection.
                 waiting.frames = VecDeque::new();
+                waiting.since = None;
             }
             return Some(Next::Send(frame));
         }
@@ -177,11 +210,11 @@ mod tests {
         let mut sessions = Sessions::default();
         let (_, outbox) = sessions.enter(100);
         let frame = Prepared::text(Bytes::from(vec![b'a'; 40]));
-        assert!(outbox.push(frame.clone()));
-        assert!(outbox.push(frame.clone()));
-        assert!(outbox.push(frame.clone()), "one may go beyond");
-        assert!(!outbox.push(frame.clone()));
-        assert!(outbox.push(frame), "told once");
+        assert!(outbox.push(frame.clone(), Instant::ORIGIN));
+        assert!(outbox.push(frame.clone(), Instant::ORIGIN));
+        assert!(outbox.push(frame.clone(), Instant::ORIGIN), "one may go beyond");
+        assert!(!outbox.push(frame.clone(), Instant::ORIGIN));
+        assert!(outbox.push(frame, Instant::ORIGIN), "told once");
         assert!(matches!(outbox.next(), Some(Next::Close(SLOW))));
     }
 
@@ -191,7 +224,7 @@ mod tests {
         let (_, outbox) = sessions.enter(100);
         let reply = Prepared::text(Bytes::from_static(b"connected"));
         let recovery = Prepared::text(Bytes::from(vec![b'a'; 1_000]));
-        assert!(outbox.push(reply) && outbox.push(recovery));
+        assert!(outbox.push(reply, Instant::ORIGIN) && outbox.push(recovery, Instant::ORIGIN));
         assert!(matches!(outbox.next(), Some(Next::Send(_))));
         assert!(matches!(outbox.next(), Some(Next::Send(frame)) if frame.frame().len() > 1_000));
     }
@@ -200,7 +233,7 @@ mod tests {
     fn closing_comes_after_what_waits() {
         let mut sessions = Sessions::default();
         let (_, outbox) = sessions.enter(100);
-        outbox.push(Prepared::text(Bytes::from_static(b"last words")));
+        outbox.push(Prepared::text(Bytes::from_static(b"last words")), Instant::ORIGIN);
         outbox.close(Ending { code: 3501, reason: "bad request" });
         outbox.close(SLOW);
         assert!(matches!(outbox.next(), Some(Next::Send(_))));

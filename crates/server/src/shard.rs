@@ -13,8 +13,9 @@ use bytes::Bytes;
 use host::{Host, Instant, Timer};
 use hub::{Counters, Hub, Input, Output, Protocol, SessionId, api, store};
 use tokio::sync::{Notify, oneshot};
-use websocket::Prepared;
+use websocket::{End, Prepared};
 
+use crate::flight::{Filter, Flight, Over, Recorder, Takeoff};
 use crate::mailbox::{Address, Letter, Mailbox};
 use crate::session::{Ending, Outbox, Sessions};
 use crate::store::StoreLine;
@@ -42,6 +43,7 @@ struct Inner<H: Host> {
     sooner: Notify,
     slow: AtomicU64,
     session_bytes: usize,
+    recorder: Recorder,
 }
 
 struct Core {
@@ -61,6 +63,7 @@ struct Core {
 pub(crate) trait Observed: Send + Sync {
     fn counters(&self) -> Counters;
     fn slow_sessions(&self) -> u64;
+    fn flights(&self, filter: &Filter) -> Vec<Flight>;
 }
 
 impl<H: Host> Shard<H> {
@@ -87,6 +90,7 @@ impl<H: Host> Shard<H> {
             sooner: Notify::new(),
             slow: AtomicU64::new(0),
             session_bytes,
+            recorder: Recorder::default(),
         }))
     }
 
@@ -99,12 +103,21 @@ impl<H: Host> Shard<H> {
         Arc::downgrade(&observed)
     }
 
-    /// A new session for a connection from `remote` that speaks `protocol`, with a name if others are to find it. It
+    /// A new session for a connection by `transport` from `remote` that speaks `protocol`, with a name if others are to find it. It
     /// leaves when the seat is dropped.
-    pub(crate) fn enter(&self, remote: SocketAddr, protocol: Protocol, name: Option<String>) -> Seat<H> {
+    pub(crate) fn enter(
+        &self,
+        transport: &'static str,
+        remote: SocketAddr,
+        protocol: Protocol,
+        name: Option<String>,
+    ) -> Seat<H> {
         let (session, outbox) = self.lock().sessions.enter(self.0.session_bytes);
         self.handle(Input::Connected { session, remote, protocol, name });
-        Seat { shard: self.clone(), session, outbox }
+        let host = &self.0.host;
+        let (started, started_at) = (host.wall_clock(), host.now());
+        let takeoff = Takeoff { remote, transport, protocol, started, started_at };
+        Seat { shard: self.clone(), session, outbox, takeoff, over: Over::Stream, round_trip: None }
     }
 
     /// Asks every session to close.
@@ -180,16 +193,22 @@ impl<H: Host> Shard<H> {
     fn carry_out(&self, core: &mut Core) {
         let mut outputs = std::mem::take(&mut core.outputs);
         let mut refused = Vec::new();
+        let now = self.0.host.now();
         while !outputs.is_empty() {
             for output in outputs.drain(..) {
                 match output {
                     Output::Send { session, protocol, frame } => {
-                        self.send(core, session, prepare(protocol, frame));
+                        self.send(core, session, prepare(protocol, frame), now);
                     }
                     Output::Fanout { sessions, protocol, frame } => {
                         let frame = prepare(protocol, frame);
                         for session in sessions {
-                            self.send(core, session, frame.clone());
+                            self.send(core, session, frame.clone(), now);
+                        }
+                    }
+                    Output::Identified { session, info } => {
+                        if let Some(outbox) = core.sessions.get(session) {
+                            outbox.identify(info);
                         }
                     }
                     Output::Close { session, code, reason } => {
@@ -228,9 +247,9 @@ impl<H: Host> Shard<H> {
         }
     }
 
-    fn send(&self, core: &Core, session: SessionId, frame: Prepared) {
+    fn send(&self, core: &Core, session: SessionId, frame: Prepared, now: Instant) {
         if let Some(outbox) = core.sessions.get(session)
-            && !outbox.push(frame)
+            && !outbox.push(frame, now)
         {
             self.0.slow.fetch_add(1, Ordering::Relaxed);
         }
@@ -259,6 +278,10 @@ impl<H: Host> Observed for Inner<H> {
     fn slow_sessions(&self) -> u64 {
         self.slow.load(Ordering::Relaxed)
     }
+
+    fn flights(&self, filter: &Filter) -> Vec<Flight> {
+        self.recorder.find(self.host.now(), filter)
+    }
 }
 
 /// One session's place at a shard.
@@ -266,17 +289,33 @@ pub(crate) struct Seat<H: Host> {
     shard: Shard<H>,
     session: SessionId,
     pub(crate) outbox: Arc<Outbox>,
+    takeoff: Takeoff,
+    over: Over,
+    round_trip: Option<Duration>,
 }
 
 impl<H: Host> Seat<H> {
     /// A message came from the session's client.
     pub(crate) fn received(&self, bytes: &[u8]) {
+        self.outbox.note(self.shard.0.host.now(), bytes);
         self.shard.handle(Input::Received { session: self.session, bytes });
+    }
+}
+
+impl<H: Host> Seat<H> {
+    /// Says how the connection ended, and how long its round trip was, before the seat is left.
+    pub(crate) fn end(&mut self, end: &End, round_trip: Option<Duration>) {
+        self.over = Over::Socket(end.clone());
+        self.round_trip = round_trip;
     }
 }
 
 impl<H: Host> Drop for Seat<H> {
     fn drop(&mut self) {
+        let Inner { host, recorder, .. } = &*self.shard.0;
+        let (wall, now) = (host.wall_clock(), host.now());
+        let landing = self.outbox.land(now, self.over.clone(), self.round_trip);
+        recorder.record(Flight::new(self.takeoff, landing, wall, now));
         self.shard.lock().sessions.leave(self.session);
         self.shard.handle(Input::Disconnected { session: self.session });
     }

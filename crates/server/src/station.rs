@@ -13,6 +13,7 @@ use hub::store::Store;
 
 use crate::accept::{Connections, accept};
 use crate::doors;
+use crate::emulation::Emulated;
 use crate::mailbox::{self, Address, Mailbox};
 use crate::metrics::Counts;
 use crate::session::Ending;
@@ -20,7 +21,7 @@ use crate::shard::{Observed, Shard};
 use crate::shutdown::Shutdown;
 use crate::signal::Signal;
 use crate::store::{self, StoreDesk, StoreLine};
-use crate::token::TokenSecret;
+use crate::token::{KeyError, Tokens};
 
 /// What clients hear when the server ends (RFC 6455, section 7.4.1).
 const GOING_AWAY: Ending = Ending { code: 1001, reason: "going away" };
@@ -44,8 +45,8 @@ pub struct Config {
     pub session_bytes: usize,
     /// How long clients have to say goodbye when the server ends.
     pub shutdown_grace: Duration,
-    /// The secret that clients' tokens are signed with. Without one, anybody may come in.
-    pub token_secret: Option<String>,
+    /// Whose signatures of clients' tokens are trusted. Where nobody's are, anybody may come in.
+    pub tokens: Tokens,
     /// The certificate to show, and TLS on every connection.
     pub tls: Option<tls::Server>,
 }
@@ -62,7 +63,7 @@ impl Default for Config {
             max_connections: 100_000,
             session_bytes: 1024 * 1024,
             shutdown_grace: Duration::from_secs(5),
-            token_secret: None,
+            tokens: Tokens::default(),
             tls: None,
         }
     }
@@ -82,6 +83,9 @@ pub enum Error {
         /// Why.
         error: io::Error,
     },
+    /// A key for tokens is none.
+    #[error(transparent)]
+    Key(#[from] KeyError),
 }
 
 /// One shard's part of a server, to be run on that shard's host.
@@ -98,6 +102,7 @@ pub(crate) struct Common {
     pub(crate) config: Config,
     pub(crate) connections: Connections,
     pub(crate) counts: Arc<Counts>,
+    pub(crate) emulated: Arc<Emulated>,
     addresses: Vec<Address>,
     /// Weak, so that a shard ends when its last task does.
     shards: Vec<OnceLock<Weak<dyn Observed>>>,
@@ -119,6 +124,7 @@ pub fn stations(config: Config, store: Box<dyn Store>, shards: usize) -> Vec<Sta
         connections: Connections::limited_to(config.max_connections),
         shards: addresses.iter().map(|_| OnceLock::new()).collect(),
         counts: Arc::default(),
+        emulated: Arc::default(),
         listening: Arc::default(),
         addresses,
         config,
@@ -149,10 +155,9 @@ impl Station {
     pub async fn serve<H: Host>(self, host: H, shutdown: Shutdown) -> Result<(), Error> {
         let Self { common, mailbox, store, desk } = self;
         let index = host.shard().index;
-        let authenticator = common.config.token_secret.as_deref().map(|secret| {
-            let secret: Box<dyn hub::Authenticator> = Box::new(TokenSecret::new(secret));
-            secret
-        });
+        let tokens = &common.config.tokens;
+        let authenticator: Option<Box<dyn hub::Authenticator>> =
+            if tokens.is_empty() { None } else { Some(Box::new(tokens.verifier()?)) };
         let hub = Hub::new(common.config.hub.clone(), host.shard(), host.random("hub"), authenticator);
         let shard =
             Shard::new(host.clone(), hub, common.addresses.clone(), store, common.config.session_bytes);

@@ -1,11 +1,15 @@
 //! What can be said on the command line, in the environment and in the configuration file, and which of them wins.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use server::Tokens;
+
 use super::certificate::Source;
+use super::rooms::{self, Namespace, Rooms, TokenFile};
 use crate::network::{self, Net};
 
 /// Where the default page is served.
@@ -99,20 +103,8 @@ struct File {
     max_connections: Option<usize>,
     log: Option<String>,
     rooms: Rooms,
-}
-
-/// The bounds of rooms; what is left out keeps its default.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Rooms {
-    /// Publications that a room keeps.
-    pub(super) history_size: Option<u64>,
-    /// Bytes of one publication.
-    pub(super) message_bytes: Option<usize>,
-    /// Rooms that one connection may be in.
-    pub(super) rooms_per_connection: Option<usize>,
-    /// Connections that may be in one room.
-    pub(super) connections_per_room: Option<usize>,
+    namespaces: BTreeMap<String, Namespace>,
+    tokens: TokenFile,
 }
 
 #[derive(Debug, Deserialize)]
@@ -136,7 +128,7 @@ pub(super) struct Settings {
     /// Where to keep rooms; `None` keeps them in memory.
     pub(super) data: Option<PathBuf>,
     pub(super) insecure: bool,
-    pub(super) token_secret: Option<String>,
+    pub(super) tokens: Tokens,
     pub(super) api_key: Option<String>,
     /// The certificate to show; `None` serves without TLS.
     pub(super) certificate: Option<Source>,
@@ -145,6 +137,7 @@ pub(super) struct Settings {
     pub(super) max_connections: usize,
     pub(super) log: String,
     pub(super) rooms: Rooms,
+    pub(super) namespaces: hub::Namespaces,
 }
 
 /// Settings that cannot be followed.
@@ -211,12 +204,13 @@ impl Args {
             (None, None) => None,
             _ => return Err(Error::Certificate),
         };
+        let tokens = file.tokens.tokens(self.token_secret.or(file.token_secret));
         let settings = Settings {
             listen,
             certificate,
             data: (!memory).then_some(data),
             insecure: self.insecure || file.insecure,
-            token_secret: self.token_secret.or(file.token_secret),
+            tokens,
             api_key: self.api_key.or(file.api_key),
             allow_origin: if self.allow_origin.is_empty() { file.allow_origin } else { self.allow_origin },
             shards: match network.is_own() {
@@ -227,12 +221,11 @@ impl Args {
             max_connections: self.max_connections.or(file.max_connections).unwrap_or(100_000),
             log: self.log.or(file.log).unwrap_or_else(|| "warn".into()),
             rooms: file.rooms,
+            namespaces: rooms::namespaces(&file.namespaces),
         };
         let open = settings.listen.iter().find(|address| !address.ip().is_loopback());
         match open {
-            Some(&address) if settings.token_secret.is_none() && !settings.insecure => {
-                Err(Error::Open(address))
-            }
+            Some(&address) if settings.tokens.is_empty() && !settings.insecure => Err(Error::Open(address)),
             _ => Ok(settings),
         }
     }
@@ -322,6 +315,29 @@ mod tests {
     fn an_unknown_key_is_an_error_with_its_line() {
         let error = settle(Args::default(), "shards = 2\nlisen = '127.0.0.1:2'\n").unwrap_err();
         assert!(error.contains("lisen") && error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn namespaces_say_what_holds_for_their_rooms() {
+        let file = "[namespaces.default]\npublish = 'users'\n\n[namespaces.news]\ndurable = 'memory'\nhistory_size = 2\n\
+                    history_seconds = 60\nsubscribe = 'nobody'\njoin_leave = false\n";
+        let namespaces = settle(Args::default(), file).unwrap().namespaces;
+        assert_eq!(namespaces.of("lobby").publish, hub::Right::Users);
+        let news = namespaces.of("news:today");
+        assert_eq!((news.durable, news.kept), (hub::Durable::Memory, Some(2)));
+        assert_eq!(
+            (news.age, news.subscribe),
+            (Some(std::time::Duration::from_secs(60)), hub::Right::Nobody)
+        );
+        assert!(!news.join_leave && news.delta);
+        for (file, word, line) in [
+            ("[namespaces.news]\nhistory_sise = 2\n", "history_sise", "line 2"),
+            ("\n[namespaces.news]\ndurable = 'maybe'\n", "maybe", "line 3"),
+            ("[tokens]\nissuer = 'a'\nsecret = 'b'\n", "secret", "line 3"),
+        ] {
+            let error = settle(Args::default(), file).unwrap_err();
+            assert!(error.contains(word) && error.contains(line), "{error}");
+        }
     }
 
     #[test]

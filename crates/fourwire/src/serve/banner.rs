@@ -35,7 +35,7 @@ pub(super) fn goodbye(grace: Duration) {
 }
 
 fn mode(addresses: &[SocketAddr], settings: &Settings) -> &'static str {
-    if settings.token_secret.is_some() {
+    if !settings.tokens.is_empty() {
         "clients need a token"
     } else if addresses.iter().all(|address| address.ip().is_loopback()) {
         "development: anybody on this machine may read and write every room"

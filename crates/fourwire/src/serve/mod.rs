@@ -3,6 +3,7 @@
 mod args;
 mod banner;
 mod certificate;
+mod rooms;
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -157,25 +158,15 @@ fn configure(settings: &Settings) -> server::Config {
     let mut config = server::Config {
         listen: settings.listen.clone(),
         max_connections: settings.max_connections,
-        token_secret: settings.token_secret.clone(),
+        tokens: settings.tokens.clone(),
         ..server::Config::default()
     };
     config.http.api_key.clone_from(&settings.api_key);
     config.http.allowed_origins.clone_from(&settings.allow_origin);
     config.http.insecure = settings.insecure;
-    let rooms = &settings.rooms;
-    let hub = &mut config.hub;
-    set(&mut hub.history.kept, rooms.history_size);
-    set(&mut hub.limits.message_bytes, rooms.message_bytes);
-    set(&mut hub.limits.rooms_per_session, rooms.rooms_per_connection);
-    set(&mut hub.limits.sessions_per_room, rooms.connections_per_room);
+    settings.rooms.apply(&mut config.hub);
+    config.hub.namespaces.clone_from(&settings.namespaces);
     config
-}
-
-fn set<T: Copy>(field: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *field = value;
-    }
 }
 
 fn open_store(data: Option<&Path>) -> Result<Box<dyn Store>, StoreError> {

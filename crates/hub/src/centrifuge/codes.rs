@@ -29,6 +29,8 @@ pub const UNRECOVERABLE_POSITION: u16 = 112;
 
 /// Unsubscribed because the server was told to. The client stays out.
 pub const UNSUBSCRIBED_BY_SERVER: u16 = 2000;
+/// Unsubscribed because the permit's time is over, and no other came. The client subscribes again with a new one.
+pub const SUBSCRIPTION_EXPIRED: u16 = 2501;
 /// Unsubscribed because the server cannot go on from the client's position. The client subscribes again, and recovers
 /// or learns that it cannot.
 pub const INSUFFICIENT_STATE: u16 = 2500;

@@ -30,7 +30,6 @@ pub(crate) enum Command<'a> {
     Ping,
     Rpc(Method<'a>),
     Refresh(Refresh<'a>),
-    #[expect(dead_code, reason = "subscriptions do not expire yet")]
     SubRefresh(SubRefresh<'a>),
 }
 

@@ -14,7 +14,7 @@ mod reply;
 use bytes::Bytes;
 
 pub use codes::Disconnect;
-pub(crate) use command::{Command, Connect, Data, Frame, History, Method, Subscribe};
+pub(crate) use command::{Command, Connect, Data, Frame, History, Method, SubRefresh, Subscribe};
 pub(crate) use reply::{Admission, Connected, Done, Form, Item, Message, Push, Reply};
 
 use crate::config::Limits;

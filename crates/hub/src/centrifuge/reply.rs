@@ -44,7 +44,6 @@ pub(crate) enum Reply<'a> {
         /// Seconds, for an identity that ends.
         expires_in: Option<u64>,
     },
-    #[expect(dead_code, reason = "subscriptions do not expire yet")]
     SubRefresh {
         /// Seconds, for a subscription that ends.
         expires_in: Option<u64>,

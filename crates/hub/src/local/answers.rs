@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::entering::Entrant;
 use super::subscribers::{Audience, Takes};
 use super::{Kind, Local, Subscriber, Waiting, Who};
 use crate::api::{self, Position};
@@ -22,12 +21,11 @@ impl Local {
         // Nobody may want it any more.
         let Some(Waiting { who, .. }) = self.waiting.remove(&ticket) else { return };
         match who {
-            Who::Entrant { session, channel, join_leave, delta, command } => {
+            Who::Entrant(entrant) => {
                 let answer = answer.and_then(|answer| match answer {
                     Answer::Subscribed(subscribed) => Ok(subscribed),
                     _ => Err(OTHER_ANSWER),
                 });
-                let entrant = Entrant { session, channel: &channel, join_leave, delta, command };
                 self.entered(entrant, answer, context);
             }
             Who::Command { session, id, kind } => {

@@ -126,9 +126,7 @@ impl Local {
             Command::Ping => self.send(session, &Message::Reply(id, Reply::Done(Done::Ping)), context),
             Command::Rpc(request) => self.rpc(session, id, &request, context)?,
             Command::Refresh(request) => self.refresh(session, id, &request.token, context),
-            Command::SubRefresh(_) => {
-                return Err(Error::new(codes::NOT_AVAILABLE, "subscriptions do not expire here"));
-            }
+            Command::SubRefresh(request) => self.sub_refresh(session, id, &request, context)?,
         }
         Ok(())
     }
@@ -144,6 +142,13 @@ impl Local {
         context: &mut Context<'_>,
     ) -> Result<(), Error> {
         let channel = check_channel(channel, context)?;
+        let namespace = context.config.namespaces.of(&channel);
+        let (right, what) = match kind {
+            Kind::Publish | Kind::PublishMethod => (namespace.publish, "not everybody may publish here"),
+            Kind::History => (namespace.history, "not everybody may read the history of this room"),
+            Kind::Presence | Kind::PresenceStats => (namespace.presence, "not everybody may ask who is here"),
+        };
+        self.may(session, &channel, right, what)?;
         self.ask(Who::Command { session, id, kind }, channel, question, context);
         if let Some(found) = self.sessions.get_mut(session) {
             found.pending += 1;

@@ -9,11 +9,12 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::Local;
+use super::entering::expiry;
 use super::session::{Bucket, Joining, Place, Session, Stage};
 use crate::centrifuge::{Connect, Connected, Disconnect, Message, Protocol, Reply, Subscribe, codes};
 use crate::context::Context;
 use crate::error::Error;
-use crate::hub::SessionId;
+use crate::hub::{Output, SessionId};
 use crate::identity::{AuthError, ClientInfo, Identity};
 use crate::json;
 
@@ -38,6 +39,7 @@ impl Local {
             name,
             stage: Stage::New,
             info: Arc::default(),
+            invitations: Vec::new(),
             subscriptions: Vec::new(),
             joining: None,
             pending: 0,
@@ -71,6 +73,7 @@ impl Local {
             Some(authenticator) => match authenticator.connect(context.wall, &request.token) {
                 Ok(identity) => Ok(identity),
                 Err(AuthError::Expired) => Err(TOKEN_EXPIRED),
+                Err(AuthError::Unknown) => Err(TOKEN_UNKNOWN),
                 Err(AuthError::Invalid) => {
                     self.close(session, Disconnect::INVALID_TOKEN, context);
                     return;
@@ -96,6 +99,8 @@ impl Local {
         let conn_info = info.and_then(|info| json::compact(&info, context.config.limits.json_depth));
         found.info = Arc::new(ClientInfo { client: new_client_id(context), user, conn_info });
         found.stage = Stage::Connected;
+        context.output(Output::Identified { session, info: found.info.clone() });
+        found.invitations = channels.clone();
         let interval = u64::try_from(context.config.ping_interval.as_nanos()).unwrap_or(u64::MAX);
         // Clients that came together are not pinged together.
         let wait = interval / 2 + context.random.below((interval / 2).max(1));
@@ -144,6 +149,7 @@ impl Local {
             Ok(Ok(_)) | Err(AuthError::Invalid) => self.close(session, Disconnect::INVALID_TOKEN, context),
             Ok(Err(error)) => self.refuse(session, id, &error, context),
             Err(AuthError::Expired) => self.refuse(session, id, &TOKEN_EXPIRED, context),
+            Err(AuthError::Unknown) => self.refuse(session, id, &TOKEN_UNKNOWN, context),
         }
     }
 
@@ -170,6 +176,7 @@ impl Local {
             data: None,
             subs: &joining.subscribed,
         };
+        found.invitations = Vec::new();
         let protocol = found.protocol;
         let message = protocol.encode(&Message::Reply(joining.id, Reply::Connect(connected)));
         context.send(session, protocol, &message);
@@ -200,9 +207,9 @@ impl Local {
 impl Session {
     /// Notes when the identity is over; returns how many seconds that is from now.
     fn expire(&mut self, expires: Option<host::WallTime>, context: &Context<'_>) -> Option<u64> {
-        let left = expires?.since(context.wall);
-        self.expires_at = Some(context.now + left + context.config.expiry_grace);
-        Some(left.as_secs().max(1))
+        let (over, expires_in) = expiry(expires, context);
+        self.expires_at = over;
+        expires_in
     }
 }
 
@@ -252,7 +259,10 @@ fn check_expiry(identity: Identity, context: &Context<'_>) -> Result<Identity, E
     Ok(identity)
 }
 
-const TOKEN_EXPIRED: Error = Error::new(codes::TOKEN_EXPIRED, "token expired: ask for a new one");
+pub(super) const TOKEN_EXPIRED: Error = Error::new(codes::TOKEN_EXPIRED, "token expired: ask for a new one");
+
+pub(super) const TOKEN_UNKNOWN: Error =
+    Error::new(codes::INTERNAL, "the token cannot be checked at the moment: try again");
 
 /// A random UUID (RFC 9562, version 4).
 fn new_client_id(context: &mut Context<'_>) -> String {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::session::{Place, Subscription};
 use super::subscribers::{Audience, Takes};
 use super::{Local, Subscriber, Who, check_channel};
+use host::{Instant, WallTime};
+
 use crate::centrifuge::{Admission, Message, Push, Reply, Subscribe, codes};
 use crate::context::Context;
 use crate::error::Error;
@@ -13,11 +15,16 @@ use crate::message::{Question, Recover, Since, Subscribed};
 
 /// A session that wants to be in a room.
 #[derive(Debug)]
-pub(super) struct Entrant<'a> {
+pub(super) struct Entrant {
     pub(super) session: SessionId,
-    pub(super) channel: &'a Arc<str>,
+    pub(super) channel: Arc<str>,
+    /// Whether it wants to hear of others coming and going.
     pub(super) join_leave: bool,
+    /// Whether it takes deltas.
     pub(super) delta: bool,
+    /// When its permit ends, if ever.
+    pub(super) expires: Option<WallTime>,
+    /// Its subscribe command, unless it is in the room from its start.
     pub(super) command: Option<u32>,
 }
 
@@ -38,6 +45,7 @@ impl Local {
         if request.filters {
             return Err(Error::new(codes::BAD_REQUEST, "publications are not filtered by tags here"));
         }
+        let expires = self.may_enter(session, &channel, &request.token, command.is_none(), context)?;
         let Some(found) = self.sessions.get(session) else { return Ok(()) };
         let Err(place) = found.find(&channel) else {
             return Err(Error::new(codes::ALREADY_SUBSCRIBED, "already subscribed"));
@@ -50,14 +58,18 @@ impl Local {
         let since = Since::new(request.offset, &request.epoch);
         let or_refuse = request.flag & REJECT_UNRECOVERED != 0;
         let recover = request.recover.then_some(Recover { since, or_refuse });
-        let join_leave = request.join_leave;
+        let namespace = context.config.namespaces.of(&channel);
+        let join_leave = request.join_leave && namespace.join_leave;
         // Another kind of delta is not agreed on.
-        let delta = request.delta == "fossil";
-        let who = Who::Entrant { session, channel: channel.clone(), join_leave, delta, command };
+        let delta = namespace.delta && request.delta == "fossil";
+        let entrant = Entrant { session, channel: channel.clone(), join_leave, delta, expires, command };
+        let who = Who::Entrant(entrant);
         let question = Question::Subscribe { session, info, join_leave, recover };
         let ticket = self.ask(who, channel.clone(), question, context);
         if let Some(found) = self.sessions.get_mut(session) {
-            found.subscriptions.insert(place, Subscription { channel, place: Place::Asked(ticket) });
+            found
+                .subscriptions
+                .insert(place, Subscription { channel, place: Place::Asked(ticket), expires_at: None });
             found.pending += usize::from(command.is_some());
         }
         Ok(())
@@ -66,13 +78,13 @@ impl Local {
     /// The room's owner has let the session in, or not.
     pub(super) fn entered(
         &mut self,
-        entrant: Entrant<'_>,
+        entrant: Entrant,
         answer: Result<Subscribed, Error>,
         context: &mut Context<'_>,
     ) {
-        let Entrant { session, channel, join_leave, delta, command } = entrant;
+        let Entrant { session, channel, join_leave, delta, expires, command } = entrant;
         let Some(found) = self.sessions.get_mut(session) else { return };
-        let Ok(index) = found.find(channel) else { return };
+        let Ok(index) = found.find(&channel) else { return };
         found.pending = found.pending.saturating_sub(usize::from(command.is_some()));
         match answer {
             Ok(subscribed) => {
@@ -80,9 +92,15 @@ impl Local {
                 let takes = if delta { Takes::Whole } else { Takes::Plain };
                 let audience = Audience { protocol: found.protocol, takes };
                 let subscriber = Subscriber { session, audience, join_leave, held };
-                let place = self.subscribers.push(channel, subscriber);
-                let admission = Admission { subscribed, delta, expires_in: None };
+                let place = self.subscribers.push(&channel, subscriber);
+                let (expires_at, expires_in) = expiry(expires, context);
+                let admission = Admission { subscribed, delta, expires_in };
                 found.subscriptions[index].place = Place::Listed(place);
+                found.subscriptions[index].expires_at = expires_at;
+                if expires_at.is_some() {
+                    self.sessions.reschedule(session);
+                }
+                let Some(found) = self.sessions.get_mut(session) else { return };
                 match (command, &mut found.joining) {
                     (None, Some(joining)) => {
                         joining.missing -= 1;
@@ -120,14 +138,14 @@ impl Local {
         };
         self.leave(session, &subscription, context);
         match waiting.map(|waiting| waiting.who) {
-            Some(Who::Entrant { command: Some(id), .. }) => {
+            Some(Who::Entrant(Entrant { command: Some(id), .. })) => {
                 if let Some(found) = self.sessions.get_mut(session) {
                     found.pending = found.pending.saturating_sub(1);
                 }
                 let error = Error::new(codes::BAD_REQUEST, "unsubscribed before the room had answered");
                 self.refuse(session, id, &error, context);
             }
-            Some(Who::Entrant { command: None, .. }) => {
+            Some(Who::Entrant(Entrant { command: None, .. })) => {
                 if let Some(joining) = self.sessions.get_mut(session).and_then(|found| found.joining.as_mut())
                 {
                     joining.missing -= 1;
@@ -161,6 +179,13 @@ impl Local {
             self.send(session, &Message::Push(channel, Push::Unsubscribe { code, reason }), context);
         }
     }
+}
+
+/// When a permit is over for good, and in how many seconds it wants to be renewed.
+pub(super) fn expiry(expires: Option<WallTime>, context: &Context<'_>) -> (Option<Instant>, Option<u64>) {
+    let left = expires.map(|expires| expires.since(context.wall));
+    let over = left.map(|left| context.now + left + context.config.expiry_grace);
+    (over, left.map(|left| left.as_secs().max(1)))
 }
 
 /// The subscription flag of a client that would rather stay out than come in without what it missed.

@@ -6,6 +6,7 @@ mod connecting;
 mod entering;
 mod gathering;
 mod programs;
+mod rights;
 mod rpc;
 mod session;
 mod sessions;
@@ -25,6 +26,7 @@ use crate::identity::Authenticator;
 use crate::json;
 use crate::message::{self, Question};
 
+use entering::Entrant;
 use gathering::Gathering;
 use session::{Place, Session, Stage, Subscription};
 use sessions::Sessions;
@@ -60,7 +62,7 @@ struct Waiting {
 #[derive(Debug)]
 enum Who {
     /// A session that wants to be in a room: by a subscribe command with that id, or from its start.
-    Entrant { session: SessionId, channel: Arc<str>, join_leave: bool, delta: bool, command: Option<u32> },
+    Entrant(Entrant),
     /// A session's command with that id.
     Command { session: SessionId, id: u32, kind: Kind },
     /// A program, by the ticket of its request.
@@ -112,8 +114,8 @@ impl Local {
             .collect();
         let mut missed: Vec<SessionId> = self.subscribers.in_rooms(|channel| context.owner(channel) == shard);
         for ticket in asked {
-            if let Some(Waiting { who: Who::Entrant { session, .. }, .. }) = self.waiting.get(&ticket) {
-                missed.push(*session);
+            if let Some(Waiting { who: Who::Entrant(entrant), .. }) = self.waiting.get(&ticket) {
+                missed.push(entrant.session);
             } else {
                 self.answered(ticket, Err(Error::lagged()), context);
             }
@@ -137,7 +139,7 @@ impl Local {
         while let Some((&ticket, waiting)) = self.waiting.first_key_value()
             && waiting.deadline <= context.now
         {
-            if let Who::Entrant { session, channel, .. } = &waiting.who {
+            if let Who::Entrant(Entrant { session, channel, .. }) = &waiting.who {
                 // The owner may let it in yet.
                 let leave = message::Message::Leave { channel: channel.clone(), session: *session };
                 context.tell(waiting.owner, leave);
@@ -167,7 +169,11 @@ impl Local {
                     session.ping_at = context.now + wait;
                     pinged.extend(session.owes_pong.then_some((session.id, session.protocol)));
                 }
-                let id = session.id;
+                let (id, overdue) = (session.id, session.overdue(context.now));
+                for channel in overdue {
+                    let code = codes::SUBSCRIPTION_EXPIRED;
+                    self.put_out(id, &channel, code, "subscription expired", context);
+                }
                 self.sessions.reschedule(id);
             }
         }

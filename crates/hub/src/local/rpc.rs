@@ -95,7 +95,7 @@ impl Local {
                 Ok(())
             }
             _ => Err(Error::new(
-                codes::METHOD_NOT_FOUND,
+                codes::NOT_AVAILABLE,
                 "there is no such method: there are publish, edit, delete, signal and rooms",
             )),
         }

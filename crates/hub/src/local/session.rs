@@ -22,6 +22,8 @@ pub(super) struct Session {
     pub(super) name: Option<String>,
     pub(super) stage: Stage,
     pub(super) info: Arc<ClientInfo>,
+    /// Rooms that its token lets it enter at its start.
+    pub(super) invitations: Vec<String>,
     /// The rooms it is in or about to be in, by name.
     pub(super) subscriptions: Vec<Subscription>,
     /// While the rooms that it is in from its start are being entered.
@@ -53,6 +55,8 @@ pub(super) enum Stage {
 pub(super) struct Subscription {
     pub(super) channel: Arc<str>,
     pub(super) place: Place,
+    /// When the session is to leave, if ever.
+    pub(super) expires_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +84,12 @@ impl Session {
     /// Where among the subscriptions the room is, or would be.
     pub(super) fn find(&self, channel: &str) -> Result<usize, usize> {
         self.subscriptions.binary_search_by(|subscription| (*subscription.channel).cmp(channel))
+    }
+
+    /// The rooms that the session is to leave by now.
+    pub(super) fn overdue(&self, now: Instant) -> Vec<Arc<str>> {
+        let overdue = self.subscriptions.iter().filter(|room| room.expires_at.is_some_and(|at| at <= now));
+        overdue.map(|room| room.channel.clone()).collect()
     }
 
     /// Whether the session is in the room.

@@ -71,7 +71,9 @@ impl Sessions {
         let Some(session) = self.get_mut(id) else { return };
         let old = session.deadline;
         if session.stage == Stage::Connected {
-            session.deadline = session.expires_at.into_iter().fold(session.ping_at, Instant::min);
+            let rooms = session.subscriptions.iter().filter_map(|subscription| subscription.expires_at);
+            session.deadline =
+                session.expires_at.into_iter().chain(rooms).fold(session.ping_at, Instant::min);
         }
         let new = session.deadline;
         self.deadlines.remove(&(old, id.index));

@@ -13,6 +13,7 @@ use crate::centrifuge::codes;
 use crate::context::Context;
 use crate::error::Error;
 use crate::message::{Asker, Change, Draft};
+use crate::namespace::Durable;
 use crate::publication::{Author, DELETED, DELETES, EDITS, Publication};
 use crate::store::Start;
 
@@ -81,6 +82,7 @@ impl Room {
         while let Some(&offset) = gathering.missing.front() {
             if (self.log.first_in_memory()..=self.log.offset()).contains(&offset)
                 || offset > self.log.offset()
+                || self.durable == Durable::Memory
             {
                 let publication = self.log.get(offset).cloned();
                 if let Err(error) = gathering.take_in(publication, context) {

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use super::Room;
 use super::changes::Gathering;
+use super::log::is_older;
 use super::members::Member;
 use crate::centrifuge::codes;
 use crate::context::{Context, Purpose};
 use crate::error::Error;
 use crate::hub::SessionId;
 use crate::message::{Answer, Asker, Recover, Since};
+use crate::namespace::Durable;
 use crate::publication::Publication;
 use crate::store::{Epoch, Limit, Operation, Record, Start, StoreError};
 
@@ -91,7 +93,7 @@ impl Room {
             let exact = since.as_ref().is_some_and(|since| since.offset < offset);
             Span { after: since.map_or(0, |since| since.offset), count: limit, exact }
         };
-        if span.count == 0 || self.log.first_in_memory() <= span.after + 1 {
+        if span.count == 0 || self.has_all_after(span.after) {
             let found = self.log.after(span.after).take(span.count).cloned().collect();
             self.answer_history(asker, found, span, reverse, context);
         } else {
@@ -115,6 +117,9 @@ impl Room {
         }
         if reverse {
             found.reverse();
+        }
+        if let Some(age) = self.history.age {
+            found.retain(|publication| !is_older(publication, context.wall, age));
         }
         let mut bytes = 0;
         let mut room_for = |publication: &Arc<Publication>| {
@@ -140,9 +145,9 @@ impl Room {
         let missed = self.log.offset().saturating_sub(since.offset);
         if !self.goes_on_from(since) || missed > limit as u64 {
             self.recovered(asker, session, member, &recover, None, context);
-        } else if self.log.first_in_memory() <= since.offset + 1 {
-            let missed = self.log.after(since.offset).cloned().collect();
-            self.recovered(asker, session, member, &recover, Some(missed), context);
+        } else if self.has_all_after(since.offset) {
+            let missed = self.join_on(since.offset, Vec::new());
+            self.recovered(asker, session, member, &recover, missed, context);
         } else {
             // What fits the reply fits the reading: a record is not longer than its publication is counted.
             let start = Start::After(since.offset);
@@ -162,7 +167,10 @@ impl Room {
         let limits = &context.config.limits;
         let missed = missed.filter(|missed| {
             let bytes: usize = missed.iter().map(|publication| publication.size()).sum();
-            missed.len() <= limits.publications_per_reply && bytes <= limits.bytes_per_reply
+            let gone = |age| missed.first().is_some_and(|first| is_older(first, context.wall, age));
+            missed.len() <= limits.publications_per_reply
+                && bytes <= limits.bytes_per_reply
+                && !self.history.age.is_some_and(gone)
         });
         if missed.is_none() && recover.or_refuse {
             context.counters.unrecovered_total += 1;
@@ -225,6 +233,11 @@ impl Room {
             (Wanted::Ids, _) => {}
         }
         true
+    }
+
+    /// Whether what the room has after that offset is all in memory.
+    fn has_all_after(&self, offset: u64) -> bool {
+        self.durable == Durable::Memory || self.log.first_in_memory() <= offset + 1
     }
 
     /// Whether a client's position is one of this room's.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use host::WallTime;
 
@@ -79,6 +80,13 @@ impl Log {
         while self.bytes > goal {
             self.let_go_of_oldest();
         }
+    }
+
+    /// The offset of the newest publication in memory that is older than `age`, and all before are; zero for none.
+    pub(crate) fn older_than(&self, wall: WallTime, age: Duration) -> u64 {
+        let old =
+            self.newest.iter().take_while(|publication| is_older(publication, wall, age)).count() as u64;
+        if old == 0 { 0 } else { self.first_in_memory() + old - 1 }
     }
 
     /// Of the newest publication; zero before the first.
@@ -164,6 +172,12 @@ impl Log {
             }
         }
     }
+}
+
+/// Whether a publication is older than `age`.
+pub(crate) fn is_older(publication: &Publication, wall: WallTime, age: Duration) -> bool {
+    let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    publication.time.saturating_add(age) < wall.unix_millis()
 }
 
 /// Whether an id of that time, in milliseconds, is past its lifetime.

@@ -17,10 +17,12 @@ use host::Instant;
 
 use crate::api::Position;
 use crate::centrifuge::codes;
+use crate::config::History;
 use crate::context::{Context, Purpose};
 use crate::error::Error;
 use crate::hub::SessionId;
 use crate::message::{Answer, Asker, Message, Question, Recover, Subscribed};
+use crate::namespace::Durable;
 use crate::publication::Publication;
 use crate::store::{Epoch, Limit, Operation, Record, Start, StoreError, StoredRoom};
 
@@ -34,6 +36,8 @@ use writing::{Entry, Group};
 #[derive(Debug)]
 pub(crate) struct Room {
     channel: Arc<str>,
+    durable: Durable,
+    history: History,
     phase: Phase,
     epoch: Epoch,
     /// Whether the store knows the room.
@@ -76,11 +80,18 @@ enum Phase {
 }
 
 impl Room {
-    /// A room that the store is now asked about.
+    /// A room that the store is now asked about, if it knows such rooms.
     pub(crate) fn load(channel: Arc<str>, context: &mut Context<'_>) -> Self {
+        let namespace = context.config.namespaces.of(&channel);
+        let durable = namespace.durable;
         let room = Self {
             channel,
-            phase: Phase::Loading(VecDeque::new()),
+            durable,
+            history: namespace.history(&context.config.history),
+            phase: match durable {
+                Durable::Sync => Phase::Loading(VecDeque::new()),
+                Durable::Memory => Phase::Ready,
+            },
             epoch: Epoch::random(context.random),
             stored: false,
             log: Log::default(),
@@ -95,7 +106,9 @@ impl Room {
             changing: BTreeMap::new(),
             idle_since: None,
         };
-        room.ask_what_is_there(context);
+        if durable == Durable::Sync {
+            room.ask_what_is_there(context);
+        }
         room
     }
 
@@ -210,7 +223,7 @@ impl Room {
         match std::mem::replace(&mut self.phase, Phase::Ready) {
             Phase::Loading(parked) => match outcome {
                 Ok(found) => {
-                    let oldest = found.map_or(1, |found| self.adopt(found, context));
+                    let oldest = found.map_or(1, |found| self.adopt(found));
                     self.remember(parked, oldest, context);
                     true
                 }
@@ -231,12 +244,12 @@ impl Room {
     }
 
     /// Takes over what the store has. Returns the offset of the oldest publication that was found.
-    fn adopt(&mut self, found: StoredRoom, context: &Context<'_>) -> u64 {
+    fn adopt(&mut self, found: StoredRoom) -> u64 {
         let publications = readable_tail(&found);
         let oldest = publications.first().map_or(found.offset + 1, |oldest| oldest.offset);
         self.epoch = found.epoch;
         self.stored = true;
-        self.log = Log::new(found.offset, publications, &context.config.history);
+        self.log = Log::new(found.offset, publications, &self.history);
         oldest
     }
 
@@ -301,7 +314,7 @@ impl Room {
     /// Looks up publications before `oldest` for their ids, as long as one might still be remembered; then takes in the
     /// questions that came meanwhile.
     fn remember(&mut self, parked: VecDeque<(Asker, Question)>, oldest: u64, context: &mut Context<'_>) {
-        let history = &context.config.history;
+        let history = &self.history;
         let read = self.log.offset() + 1 - oldest;
         if oldest > 1 && read < history.ids as u64 && self.log.may_remember_more(context.wall, history) {
             self.phase = Phase::Remembering { parked };
@@ -327,7 +340,7 @@ impl Room {
         match outcome {
             Ok(records) => {
                 let publications: Vec<_> = records.iter().filter_map(Publication::from_record).collect();
-                self.log.remember(&publications, &context.config.history);
+                self.log.remember(&publications, &self.history);
                 let oldest = records.first().map_or(1, |record| record.offset);
                 self.remember(parked, oldest, context);
                 true

@@ -9,6 +9,7 @@ use crate::centrifuge::codes;
 use crate::context::{Context, Purpose};
 use crate::error::Error;
 use crate::message::{Answer, Asker, Draft, Message};
+use crate::namespace::Durable;
 use crate::publication::Publication;
 use crate::store::{Operation, StoreError, StoredRoom, Write};
 
@@ -91,7 +92,7 @@ impl Room {
     /// Whether this was published before, or is about to be. Then its asker is answered here.
     pub(super) fn is_duplicate(&mut self, asker: Asker, draft: &Draft, context: &mut Context<'_>) -> bool {
         let Some(key) = key(draft) else { return false };
-        if let Some(offset) = self.log.offset_of(&key, context.wall, &context.config.history) {
+        if let Some(offset) = self.log.offset_of(&key, context.wall, &self.history) {
             context.counters.duplicates_total += 1;
             let position = Position { offset, epoch: self.epoch.clone() };
             context.answer(asker, Ok(Answer::Published(position)));
@@ -185,11 +186,18 @@ impl Room {
             }
             group.publications.push((publication, entry));
         }
-        let kept = context.config.history.kept;
+        let kept = self.history.kept;
+        let old = self.history.age.map_or(0, |age| self.log.older_than(context.wall, age));
         let surplus = offset.saturating_sub(kept);
-        if surplus > self.trimmed && surplus - self.trimmed > kept / 8 {
+        if surplus > self.trimmed && surplus - self.trimmed > kept / 8 || old > self.trimmed {
+            let surplus = surplus.max(old);
             writes.push(Write::Trim { channel: channel.clone(), through: surplus });
             group.trims = Some(surplus);
+        }
+        if self.durable == Durable::Memory {
+            self.acknowledge(group, context);
+            self.write(context);
+            return;
         }
         self.in_flight = Some(group);
         context.ask_store(Operation::Write(writes), Purpose::Write(self.channel.clone()));
@@ -268,13 +276,13 @@ impl Room {
             return;
         }
         for publication in &missing {
-            self.log.push(publication.clone(), &context.config.history);
+            self.log.push(publication.clone(), &self.history);
         }
         self.tell_members(missing, context);
         // Some of it may have been published again meanwhile.
         for entry in std::mem::take(&mut self.waiting) {
             let key = entry.key();
-            let history = &context.config.history;
+            let history = &self.history;
             let offset = key.as_ref().and_then(|key| self.log.offset_of(key, context.wall, history));
             match offset {
                 Some(offset) => {
@@ -297,7 +305,7 @@ impl Room {
         self.refuse_waiting(&error, context);
         match found {
             Some(found) => {
-                self.adopt(found, context);
+                self.adopt(found);
             }
             None => {
                 self.stored = false;
@@ -315,7 +323,7 @@ impl Room {
         context.counters.publications_total += publications.len() as u64;
         let mut passed_on = Vec::with_capacity(publications.len());
         for (publication, _) in &publications {
-            self.log.push(publication.clone(), &context.config.history);
+            self.log.push(publication.clone(), &self.history);
             passed_on.push(publication.clone());
         }
         for replaced in &replaced {

@@ -102,6 +102,7 @@ impl Machine {
                         self.deliver(Client { shard, session }, &frame);
                     }
                 }
+                Output::Identified { .. } => {}
                 Output::Close { session, code, reason } => {
                     assert!(!reason.is_empty() && reason.len() < 120);
                     assert_eq!(self.closed.insert(Client { shard, session }, code), None, "closed twice");

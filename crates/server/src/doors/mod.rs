@@ -2,4 +2,5 @@
 
 pub mod http;
 mod lock;
+pub(crate) mod stream;
 pub(crate) mod websocket;

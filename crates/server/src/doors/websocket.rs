@@ -26,9 +26,11 @@ pub(crate) async fn serve<H: Host>(
     mut socket: WebSocket<Stream<H::Connection>, H>,
     protocol: Protocol,
 ) -> End {
-    let seat = shard.enter(socket.connection().peer_address(), protocol, None);
+    let seat = shard.enter("websocket", socket.connection().peer_address(), protocol, None);
     let mut door = Door { seat, protocol };
-    poll_fn(|context| door.poll(&mut socket, context)).await
+    let end = poll_fn(|context| door.poll(&mut socket, context)).await;
+    door.seat.end(&end, socket.connection().info().round_trip);
+    end
 }
 
 struct Door<H: Host> {

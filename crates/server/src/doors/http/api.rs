@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::respond;
 use super::shapes::{self, Failure};
+use crate::flight::{Filter, Flight};
 
 /// Every path of the API, for the documents' test.
 pub(crate) const METHODS: &[&str] = &[
@@ -24,14 +25,24 @@ pub(crate) const METHODS: &[&str] = &[
     "info",
     "disconnect",
     "unsubscribe",
+    "disconnects",
 ];
+
+/// What is asked for.
+#[derive(Debug)]
+pub(super) enum Call {
+    /// Something that the hub knows.
+    Hub(api::Request),
+    /// Connections that are over.
+    Flights(Filter),
+}
 
 /// Reads what `method` is asked to do.
 pub(super) async fn read(
     method: &str,
     request: Request<RequestBody>,
     limit: usize,
-) -> Result<api::Request, Response<Body>> {
+) -> Result<Call, Response<Body>> {
     if !METHODS.contains(&method) {
         let message = format!("there is no method {method}: there are {}", METHODS.join(", "));
         return Err(failure(StatusCode::NOT_FOUND, 104, message));
@@ -41,8 +52,12 @@ pub(super) async fn read(
     }
     let body = request.into_body().collect(limit).await;
     let body = body.map_err(|error| failure(error.status(), 107, error.to_string()))?;
-    parse(method, if body.is_empty() { b"{}" } else { &body })
-        .map_err(|message| failure(StatusCode::BAD_REQUEST, 107, message))
+    let body = if body.is_empty() { b"{}" } else { &*body };
+    let call = match method {
+        "disconnects" => filter(body).map(Call::Flights),
+        _ => parse(method, body).map(Call::Hub),
+    };
+    call.map_err(|message| failure(StatusCode::BAD_REQUEST, 107, message))
 }
 
 /// Says what came of it. Whatever the hub decided is told with status 200, as Centrifugo does.
@@ -57,6 +72,11 @@ pub(super) fn answer(reply: Option<api::Reply>) -> Response<Body> {
                 .into(),
         ),
     }
+}
+
+/// Says how connections ended.
+pub(super) fn flights(flights: &[Flight]) -> Response<Body> {
+    respond::json(StatusCode::OK, &shapes::Disconnects::from(flights))
 }
 
 /// An error that is not the hub's.
@@ -115,6 +135,17 @@ fn parse(method: &str, body: &[u8]) -> Result<api::Request, String> {
             }
         }
         other => return Err(format!("there is no method {other}")),
+    })
+}
+
+/// The connections that are asked for: by default the last hundred.
+fn filter(body: &[u8]) -> Result<Filter, String> {
+    let shapes::Disconnected { user, client, cause, limit } = owned(body)?;
+    Ok(Filter {
+        user: user.unwrap_or_default(),
+        client: client.unwrap_or_default(),
+        cause: cause.unwrap_or_default(),
+        limit: limit.unwrap_or(100).min(1000),
     })
 }
 

@@ -1,8 +1,11 @@
 //! One connection, from its first request to the end of what it was upgraded to.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use application::http::Body;
 use application::http::server::serve_connection;
+use bytes::Bytes;
 use host::{Connection, Host};
 use hub::api;
 use websocket::{End, Role, WebSocket, deflate};
@@ -10,6 +13,9 @@ use websocket::{End, Role, WebSocket, deflate};
 use super::access::Circumstances;
 use super::{Config, Door, Rooms};
 use crate::doors;
+use crate::doors::stream::Shape;
+use crate::emulation::Unposted;
+use crate::flight::{Filter, Flight};
 use crate::metrics::{self, Snapshot};
 use crate::shard::Shard;
 use crate::shutdown::Shutdown;
@@ -26,14 +32,19 @@ pub(crate) async fn serve<H: Host>(
     let config = &common.config;
     let Some(connection) = Box::pin(doors::lock::open(&host, &common, connection)).await else { return };
     let door = Arc::new(Door {
-        rooms: Served { shard: shard.clone(), common: common.clone(), shutdown: shutdown.clone() },
+        rooms: Served {
+            shard: shard.clone(),
+            common: common.clone(),
+            shutdown: shutdown.clone(),
+            peer: connection.peer_address(),
+        },
         config: Config {
             // Whatever may be published must fit.
             body_bytes: config.http.body_bytes.max(config.hub.limits.message_bytes.saturating_mul(2)),
             ..config.http.clone()
         },
         here: Circumstances {
-            tokens: config.token_secret.is_some(),
+            tokens: !config.tokens.is_empty(),
             loopback: connection.local_address().ip().is_loopback(),
         },
         deflate: config.deflate.then(deflate::Options::default),
@@ -82,11 +93,20 @@ struct Served<H: Host> {
     shard: Shard<H>,
     common: Arc<Common>,
     shutdown: Shutdown,
+    peer: SocketAddr,
 }
 
 impl<H: Host> Rooms for Served<H> {
     async fn call(&self, request: api::Request) -> Option<api::Reply> {
         self.shard.call(request).await
+    }
+
+    fn stream(&self, shape: Shape, first: &[u8]) -> Body {
+        doors::stream::open(&self.shard, &self.common.emulated, self.peer, shape, first)
+    }
+
+    fn post(&self, session: &str, frame: Bytes) -> Result<(), Unposted> {
+        self.common.emulated.post(session, frame)
     }
 
     fn observe(&self) -> Snapshot {
@@ -103,6 +123,14 @@ impl<H: Host> Rooms for Served<H> {
             snapshot.shards += 1;
         }
         snapshot
+    }
+
+    fn flights(&self, filter: &Filter) -> Vec<Flight> {
+        let mut flights: Vec<Flight> =
+            self.common.observed().flat_map(|shard| shard.flights(filter)).collect();
+        flights.sort_by_key(|flight| std::cmp::Reverse(flight.ended));
+        flights.truncate(filter.limit);
+        flights
     }
 
     fn is_ending(&self) -> bool {

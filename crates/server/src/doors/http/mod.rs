@@ -5,6 +5,7 @@ mod api;
 mod connection;
 mod respond;
 mod shapes;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -13,14 +14,20 @@ use std::sync::Arc;
 
 use application::http::server::{Answer, Limits};
 use application::http::{Body, RequestBody};
+use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use hub::Protocol;
 use websocket::deflate;
 use websocket::handshake::server as handshake;
 
+use crate::doors::stream::Shape;
+use crate::emulation::Unposted;
+use crate::flight::{Filter, Flight};
 use crate::metrics::{self, Counts, Snapshot};
 use crate::pages;
 use access::{Circumstances, Denied};
+use api::Call;
+use streams::Endpoint;
 
 pub(crate) use connection::serve;
 
@@ -59,8 +66,17 @@ pub(crate) trait Rooms: Send + Sync + 'static {
     /// Has the hub answer `request`. `None` when it did not in time.
     fn call(&self, request: hub::api::Request) -> impl Future<Output = Option<hub::api::Reply>> + Send;
 
+    /// The body of a response that is a session, whose client said `first`.
+    fn stream(&self, shape: Shape, first: &[u8]) -> Body;
+
+    /// Takes a frame to the session of that name.
+    fn post(&self, session: &str, frame: Bytes) -> Result<(), Unposted>;
+
     /// What there is to tell at this moment.
     fn observe(&self) -> Snapshot;
+
+    /// The connections asked for that are over, the newest first.
+    fn flights(&self, filter: &Filter) -> Vec<Flight>;
 
     /// Whether the server is about to end.
     fn is_ending(&self) -> bool;
@@ -87,6 +103,9 @@ impl<R: Rooms> Door<R> {
         let path = request.uri().path();
         let (part, answer) = match path {
             "/connection/websocket" => ("websocket", self.websocket(&request)),
+            "/connection/http_stream" => ("stream", self.streams(Endpoint::Bare, request).await.into()),
+            "/connection/sse" => ("stream", self.streams(Endpoint::Events, request).await.into()),
+            "/emulation" => ("emulation", self.streams(Endpoint::Emulation, request).await.into()),
             "/health" => ("health", self.health(&request).into()),
             "/metrics" => ("metrics", self.metrics(&request).into()),
             _ => match path.strip_prefix("/api/").map(str::to_owned) {
@@ -140,7 +159,8 @@ impl<R: Rooms> Door<R> {
             return api::failure(denied.status(), code, denied.to_string());
         }
         match api::read(method, request, self.config.body_bytes).await {
-            Ok(request) => api::answer(self.rooms.call(request).await),
+            Ok(Call::Hub(request)) => api::answer(self.rooms.call(request).await),
+            Ok(Call::Flights(filter)) => api::flights(&self.rooms.flights(&filter)),
             Err(response) => response,
         }
     }

@@ -1,13 +1,16 @@
 //! The JSON of the HTTP API.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
-use hub::ClientInfo;
 use hub::api;
+use hub::{ClientInfo, Protocol};
 use serde::ser::{Error as _, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+use crate::flight::{Cause, Flight};
 
 // What is asked. Everything may be absent or null, as in Centrifugo's own schema; what must be there, and what need not,
 // is for `api` to say.
@@ -65,7 +68,27 @@ pub(super) struct Unsubscribe {
     pub(super) client: Option<String>,
 }
 
+/// Of `disconnects`.
+#[derive(Deserialize)]
+pub(super) struct Disconnected {
+    pub(super) user: Option<String>,
+    pub(super) client: Option<String>,
+    pub(super) cause: Option<String>,
+    pub(super) limit: Option<usize>,
+}
+
 // What is answered.
+
+/// Of `disconnects`.
+#[derive(Serialize)]
+pub(super) struct Disconnects {
+    result: Ended,
+}
+
+#[derive(Serialize)]
+struct Ended {
+    disconnects: Vec<Over>,
+}
 
 #[derive(Serialize)]
 pub(super) struct Success {
@@ -228,6 +251,83 @@ impl From<api::NodeInfo> for Node {
             uptime,
         }
     }
+}
+
+#[derive(Serialize)]
+struct Over {
+    client: String,
+    user: String,
+    address: String,
+    transport: &'static str,
+    protocol: &'static str,
+    connected_at: u64,
+    ended_at: u64,
+    cause: &'static str,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    round_trip_ms: Option<f64>,
+    queue_bytes: usize,
+    queue_age_ms: u64,
+    silence_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle_limit_s: Option<u64>,
+    frames: Vec<Frame>,
+}
+
+#[derive(Serialize)]
+struct Frame {
+    ago_ms: u64,
+    from: &'static str,
+    bytes: usize,
+    text: String,
+}
+
+impl From<&[Flight]> for Disconnects {
+    fn from(flights: &[Flight]) -> Self {
+        Self { result: Ended { disconnects: flights.iter().map(Over::from).collect() } }
+    }
+}
+
+impl From<&Flight> for Over {
+    fn from(flight: &Flight) -> Self {
+        let info = flight.info.as_deref();
+        let frames = flight.frames.iter().map(|seen| Frame {
+            ago_ms: millis(flight.ended_at.since(seen.at)),
+            from: if seen.incoming { "client" } else { "server" },
+            bytes: seen.bytes,
+            text: seen.text(),
+        });
+        Self {
+            client: info.map(|info| info.client.clone()).unwrap_or_default(),
+            user: info.map(|info| info.user.clone()).unwrap_or_default(),
+            address: flight.remote.to_string(),
+            transport: flight.transport,
+            protocol: match flight.protocol {
+                Protocol::Json => "json",
+                Protocol::Protobuf => "protobuf",
+            },
+            connected_at: flight.started.unix_millis(),
+            ended_at: flight.ended.unix_millis(),
+            cause: flight.cause.label(),
+            detail: flight.detail.clone(),
+            code: flight.ending.map(|ending| ending.code),
+            round_trip_ms: flight.round_trip.map(|time| time.as_secs_f64() * 1000.0),
+            queue_bytes: flight.queue.bytes,
+            queue_age_ms: millis(flight.queue.age),
+            silence_ms: millis(flight.silence),
+            idle_limit_s: match flight.cause {
+                Cause::ProxyIdle { limit } => Some(limit.as_secs()),
+                _ => None,
+            },
+            frames: frames.collect(),
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// JSON that is kept as bytes goes out as it is.

@@ -30,8 +30,20 @@ impl Rooms for Fake {
         self.0.reply.clone()
     }
 
+    fn stream(&self, _: Shape, first: &[u8]) -> Body {
+        Body::whole(Bytes::copy_from_slice(first))
+    }
+
+    fn post(&self, session: &str, _: Bytes) -> Result<(), Unposted> {
+        if session == "known" { Ok(()) } else { Err(Unposted::Unknown) }
+    }
+
     fn observe(&self) -> Snapshot {
         Snapshot { slow_sessions: 7, ..Snapshot::default() }
+    }
+
+    fn flights(&self, _: &Filter) -> Vec<Flight> {
+        Vec::new()
     }
 
     fn is_ending(&self) -> bool {
@@ -436,8 +448,9 @@ mod documents {
         let document = openapi();
         let documented: BTreeSet<_> = document["paths"].as_object().unwrap().keys().cloned().collect();
         let methods = METHODS.iter().map(|method| format!("/api/{method}"));
+        let streams = ["/connection/http_stream", "/connection/sse", "/emulation"].map(String::from);
         let routes = ["/", "/connection/websocket", "/health", "/metrics"].map(String::from);
-        assert_eq!(documented, methods.chain(routes).collect());
+        assert_eq!(documented, methods.chain(streams).chain(routes).collect());
     }
 
     #[test]
@@ -461,7 +474,8 @@ mod documents {
                     );
                 }
                 let other = if method == Method::POST { Method::GET } else { Method::POST };
-                if path != "/connection/websocket" {
+                // One takes several methods, the other explains itself.
+                if path != "/connection/sse" && path != "/connection/websocket" {
                     let request = Request::builder().method(other).uri(path);
                     assert_eq!(Visit::default().send(build(request, &[JSON], "{}")).status(), 405, "{path}");
                 }
@@ -540,4 +554,36 @@ mod documents {
         let missing: Vec<_> = METHODS.iter().filter(|method| !called.contains(**method)).collect();
         assert_eq!(missing, [&"channels"], "methods without a curl line");
     }
+}
+
+#[test]
+fn a_streaming_door_takes_the_first_commands_and_lets_allowed_pages_read() {
+    let connect = "{\"id\":1,\"connect\":{}}";
+    let host = ("host", "localhost:8000");
+    let seen = Visit::default().send(post("/connection/http_stream", &[host], connect));
+    assert_eq!((seen.status(), seen.body(), seen.header("x-accel-buffering")), (200, connect, "no"));
+    let seen = Visit::default().send(get("/connection/sse?cf_connect=%7B%7D", &[host]));
+    assert_eq!((seen.status(), seen.body()), (200, "{}"));
+    assert_eq!(seen.header("content-type"), "text/event-stream; charset=utf-8");
+    assert_eq!(Visit::default().send(get("/connection/sse", &[host])).status(), 400);
+    assert_eq!(Visit::default().send(get("/connection/http_stream", &[host])).status(), 405);
+    for path in ["/connection/http_stream", "/connection/sse", "/emulation"] {
+        let other = [host, ("origin", "https://other.example")];
+        assert_eq!(Visit::default().send(post(path, &other, connect)).status(), 403, "{path}");
+        let config = Config { allowed_origins: vec!["https://other.example".into()], ..Config::default() };
+        let request = Request::options(path).header(host.0, host.1).header(other[1].0, other[1].1);
+        let seen = Visit { config, ..Visit::default() }.send(request.body(Bytes::new()).unwrap());
+        assert_eq!(seen.status(), 204);
+        assert_eq!(seen.header("access-control-allow-origin"), "https://other.example");
+        assert_eq!(seen.header("access-control-allow-headers"), "content-type");
+    }
+}
+
+#[test]
+fn what_a_streaming_client_says_finds_its_session() {
+    let post = |body| Visit::default().send(post("/emulation", &[("host", "localhost")], body)).status();
+    assert_eq!(post(r#"{"session": "known", "node": "n", "data": "{}"}"#), 204);
+    assert_eq!(post(r#"{"session": "other", "node": "n", "data": "{}"}"#), 404);
+    assert_eq!(post(r#"{"session": "known"}"#), 400);
+    assert_eq!(post("nonsense"), 400);
 }
