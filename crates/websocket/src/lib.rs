@@ -127,7 +127,7 @@ pub use close::CloseCode;
 pub use counters::{Counters, Traffic};
 pub use end::{End, Fault, Refused, Timeout};
 pub use limits::{Keepalive, Limits, WhenFull};
-pub use message::{Kind, Message, Outgoing, Prepared};
+pub use message::{Chunk, Kind, Message, Outgoing, Prepared};
 pub use protocol::{Begun, Handler, Intake, Outbox, Piece};
 pub use stream::WebSocket;
 

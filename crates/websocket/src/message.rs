@@ -144,6 +144,66 @@ impl From<&Prepared> for Outgoing<'_> {
     }
 }
 
+/// A piece of a message on its way out ([`Outbox::piece`](crate::Outbox::piece)): borrowed, or owned, and then sent without
+/// a copy if it is large.
+#[derive(Clone, Debug)]
+pub enum Chunk<'a> {
+    /// Lent for the call.
+    Borrowed(&'a [u8]),
+    /// Given.
+    Owned(Bytes),
+}
+
+impl Chunk<'_> {
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes().len()
+    }
+
+    /// Takes the first `at` bytes away.
+    pub(crate) fn split_to(&mut self, at: usize) -> Self {
+        match self {
+            Self::Borrowed(bytes) => {
+                let (front, back) = bytes.split_at(at);
+                *bytes = back;
+                Self::Borrowed(front)
+            }
+            Self::Owned(bytes) => Self::Owned(bytes.split_to(at)),
+        }
+    }
+}
+
+impl<'a> From<&'a [u8]> for Chunk<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Borrowed(bytes)
+    }
+}
+
+impl<'a> From<&'a str> for Chunk<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Borrowed(text.as_bytes())
+    }
+}
+
+impl From<Bytes> for Chunk<'_> {
+    fn from(bytes: Bytes) -> Self {
+        Self::Owned(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Chunk<'_> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Owned(bytes.into())
+    }
+}
+
 /// A message framed once, to be sent to many. A clone costs a reference count; a server's connections share its bytes.
 #[derive(Clone, Debug)]
 pub struct Prepared(Arc<Shared>);

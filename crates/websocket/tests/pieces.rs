@@ -185,12 +185,12 @@ fn control_frames_go_between_pieces_that_are_frames() {
         let mut protocol = protocol(role, Limits::default());
         let out = protocol.outbox();
         out.begin(Kind::Text, None).unwrap();
-        out.piece("one ".into(), false).unwrap();
+        out.piece("one ", false).unwrap();
         assert_eq!(out.send("no"), Err(Refused::InPieces));
         assert_eq!(out.begin(Kind::Text, None), Err(Refused::InPieces));
         let mut written = drain(&mut protocol);
         protocol.ping(START, b"?");
-        protocol.outbox().piece("two ".into(), false).unwrap();
+        protocol.outbox().piece("two ", false).unwrap();
         written.extend(drain(&mut protocol));
         protocol.outbox().piece(Bytes::from(vec![b'3'; 10_000]), true).unwrap();
         protocol.send("next").unwrap();
@@ -203,7 +203,7 @@ fn control_frames_go_between_pieces_that_are_frames() {
             (0x80 | TEXT, b"next".to_vec()),
         ];
         assert_eq!(frames(&written), expected);
-        assert_eq!(protocol.outbox().piece("late".into(), true), Err(Refused::NotBegun));
+        assert_eq!(protocol.outbox().piece("late", true), Err(Refused::NotBegun));
         let sent = protocol.counters().sent;
         assert_eq!((sent.messages, sent.bytes, sent.wire_bytes), (2, 10_012, written.len() as u64));
     }
@@ -241,7 +241,7 @@ fn pieces_of_one_frame_of_announced_length() {
         let mut written = drain(&mut protocol);
         protocol.ping(START, b"waits");
         for (piece, is_last) in [(vec![1; 1], false), (vec![2; 10_000], false)] {
-            protocol.outbox().piece(piece.into(), is_last).unwrap();
+            protocol.outbox().piece(piece, is_last).unwrap();
             written.extend(drain(&mut protocol));
         }
         assert_eq!(
@@ -260,13 +260,13 @@ fn pieces_of_one_frame_of_announced_length() {
 fn closing_between_frames_is_orderly_and_inside_one_cuts() {
     let mut server = protocol(Role::Server, Limits::default());
     server.outbox().begin(Kind::Binary, None).unwrap();
-    server.outbox().piece("half".into(), false).unwrap();
+    server.outbox().piece("half", false).unwrap();
     server.close(START, CloseCode::INTERNAL_ERROR, "");
     assert_eq!(frames(&drain(&mut server)), [(BINARY, b"half".to_vec()), (0x80 | CLOSE, status(1011, ""))]);
 
     let mut server = protocol(Role::Server, Limits::default());
     server.outbox().begin(Kind::Binary, Some(100)).unwrap();
-    server.outbox().piece("half".into(), false).unwrap();
+    server.outbox().piece("half", false).unwrap();
     server.close(START, CloseCode::INTERNAL_ERROR, "");
     assert_eq!((drain(&mut server), server.end()), (vec![], Some(&End::Aborted)));
 }

@@ -118,7 +118,7 @@ fn the_answers_to_a_batch_leave_in_one_write() {
     let pair = Pair::new(Config::default());
     let (server, client) = pair.connect();
     let writes = Arc::new(AtomicUsize::new(0));
-    let counted = Counted { inner: server, writes: writes.clone() };
+    let counted = Counted { inner: server, writes: writes.clone(), most: None, full: false };
     let limits = Limits::default();
     let host = pair.server.host();
     let server = WebSocket::new(counted, host.clone(), Role::Server, limits.clone(), None, Bytes::new());
@@ -136,6 +136,35 @@ fn the_answers_to_a_batch_leave_in_one_write() {
             assert_eq!(writes.load(Ordering::Relaxed), round);
         }
     });
+}
+
+#[test]
+fn what_is_sent_back_from_where_it_lies_is_whole_however_little_is_taken_at_a_time() {
+    for most in [1_000, 7_001, 20_000, 100_000] {
+        let pair = Pair::new(Config::default());
+        let (server, client) = pair.connect();
+        let inner = Counted { inner: server, writes: Arc::default(), most: Some(most), full: false };
+        let (limits, host) = (Limits::default(), pair.server.host());
+        let server = WebSocket::new(inner, host.clone(), Role::Server, limits.clone(), None, Bytes::new());
+        host.spawn_detached(async move { drop(echo(server).await) });
+        let mut client = WebSocket::new(client, pair.client.host(), Role::Client, limits, None, Bytes::new());
+        pair.lab.block_on(async {
+            let message = |number: usize| -> Vec<u8> {
+                let len = [100, 5_000, 20_000, 4_096][number % 4];
+                (0..len).map(|at: usize| (at / 7 + number) as u8).collect()
+            };
+            for round in 0..10 {
+                for number in 0..4 {
+                    client.queue(&message(round + number)[..]).unwrap();
+                }
+                client.ping(b"between");
+                for number in 0..4 {
+                    let echoed = client.next().await.unwrap().unwrap();
+                    assert!(echoed.payload()[..] == message(round + number), "{most} at a time");
+                }
+            }
+        });
+    }
 }
 
 #[test]
@@ -549,10 +578,12 @@ fn pings_are_answered_while_a_message_waits_for_a_slow_reader() {
     }
 }
 
-/// Counts writes.
+/// Counts writes, and may take no more than so many bytes at a time, and then nothing for a moment.
 struct Counted<C> {
     inner: C,
     writes: Arc<AtomicUsize>,
+    most: Option<usize>,
+    full: bool,
 }
 
 impl<C: Connection> Connection for Counted<C> {
@@ -563,11 +594,21 @@ impl<C: Connection> Connection for Counted<C> {
         self.inner.try_read(buffer)
     }
     fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if std::mem::take(&mut self.full) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         self.inner.poll_writable(context)
     }
     fn try_write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.writes.fetch_add(1, Ordering::Relaxed);
-        self.inner.try_write_vectored(slices)
+        let Some(most) = self.most else { return self.inner.try_write_vectored(slices) };
+        if self.full {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.full = true;
+        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).take(most).collect();
+        self.inner.try_write_vectored(&[IoSlice::new(&bytes)])
     }
     fn unsent(&self) -> usize {
         self.inner.unsent()

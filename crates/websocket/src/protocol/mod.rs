@@ -309,7 +309,7 @@ impl Protocol {
 
     /// Fills `slices` with what is to be written next, in order, and says how many of them it filled.
     pub fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        self.outbox.transmit(slices)
+        self.transmit_with(&[], slices)
     }
 
     /// The first `written` bytes of what [`transmit`](Self::transmit) showed were written.
@@ -406,6 +406,22 @@ impl Protocol {
     /// Ends the connection here and now.
     pub fn abort(&mut self) {
         self.conclude(End::Aborted);
+    }
+
+    /// Says that `input`, which is received next, stays where it is until [`settle`](Self::settle): large payloads that are
+    /// sent back, wholly or in part, are then written from there.
+    pub(crate) fn lend_input(&mut self, input: &[u8]) {
+        self.outbox.lend_input(input);
+    }
+
+    /// [`transmit`](Self::transmit), while `input` is lent.
+    pub(crate) fn transmit_with<'a>(&'a self, input: &'a [u8], slices: &mut [IoSlice<'a>]) -> usize {
+        self.outbox.transmit(input, slices)
+    }
+
+    /// Copies what still waits of `input`, which was lent.
+    pub(crate) fn settle(&mut self, input: &[u8]) {
+        self.outbox.settle(input);
     }
 
     /// Lends `scratch` for the calls to come, until [`reclaim`](Self::reclaim).

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::ops::Range;
 
 use bytes::{Buf, Bytes};
 
@@ -9,6 +10,9 @@ use super::frame::{self, Opcode};
 
 /// The written start of the copied bytes is cut off when it is longer than this, and longer than what is left.
 const COMPACT_FROM: usize = 64 << 10;
+
+/// Places for payloads that an empty queue keeps.
+const KEPT_PLACES: usize = 32;
 
 /// Whole frames, in order: small ones copied behind one another, so that they leave in one piece, large ones from where
 /// they lie. Pings and pongs overtake data at the next frame's beginning.
@@ -18,11 +22,13 @@ pub(super) struct Queue {
     copied: Vec<u8>,
     /// How much of `copied` was written.
     copied_written: usize,
-    /// Payloads that are shared, each with the number of unwritten copied bytes between it and the one before it.
-    shared: VecDeque<(usize, Bytes)>,
-    /// Copied bytes behind the last shared payload.
+    /// Payloads that lie elsewhere, each with the number of unwritten copied bytes between it and the one before it.
+    placed: VecDeque<(usize, Payload)>,
+    /// Copied bytes behind the last of them.
     copied_last: usize,
-    /// Bytes in `copied` and `shared` that are not written.
+    /// Where the buffer of input lies that whoever writes still has at hand, by its addresses.
+    lent: Range<usize>,
+    /// Bytes in `copied` and `placed` that are not written.
     unwritten: usize,
     /// Bytes left of the data frame that was written in part: nothing may come between.
     frame_left: u64,
@@ -37,6 +43,13 @@ pub(super) struct Queue {
 struct Control {
     opcode: Opcode,
     frame: Vec<u8>,
+}
+
+/// A payload that was not copied.
+enum Payload {
+    Shared(Bytes),
+    /// So much of the buffer of input.
+    Lent(Range<usize>),
 }
 
 impl Queue {
@@ -73,7 +86,35 @@ impl Queue {
     /// Queues bytes where they lie: a whole frame, or payload whose header was queued before.
     pub(super) fn share(&mut self, bytes: Bytes) {
         self.unwritten += bytes.len();
-        self.shared.push_back((std::mem::take(&mut self.copied_last), bytes));
+        self.placed.push_back((std::mem::take(&mut self.copied_last), Payload::Shared(bytes)));
+    }
+
+    /// Says which buffer of input is handled: until [`settle`](Self::settle), what lies in it can be queued where it is.
+    pub(super) fn lend_input(&mut self, input: &[u8]) {
+        self.lent = input.as_ptr().addr()..input.as_ptr().addr() + input.len();
+    }
+
+    /// Queues payload, whose header was queued before, where it lies, if that is in the buffer of input. False when not.
+    pub(super) fn place(&mut self, payload: &[u8]) -> bool {
+        let start = payload.as_ptr().addr();
+        if start < self.lent.start || start + payload.len() > self.lent.end {
+            return false;
+        }
+        let start = start - self.lent.start;
+        self.unwritten += payload.len();
+        let lent = Payload::Lent(start..start + payload.len());
+        self.placed.push_back((std::mem::take(&mut self.copied_last), lent));
+        true
+    }
+
+    /// Copies what is not written of what lies in the buffer of `input`, which goes.
+    pub(super) fn settle(&mut self, input: &[u8]) {
+        self.lent = 0..0;
+        for (_, payload) in &mut self.placed {
+            if let Payload::Lent(range) = payload {
+                *payload = Payload::Shared(Bytes::copy_from_slice(&input[range.clone()]));
+            }
+        }
     }
 
     /// Says how many bytes of payload are still to be queued for the last frame.
@@ -91,9 +132,9 @@ impl Queue {
         }
     }
 
-    /// Fills `slices` with what is to be written next and says how many it filled.
-    pub(super) fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        if self.control.is_empty() && self.shared.is_empty() && self.unwritten > 0 {
+    /// Fills `slices` with what is to be written next and says how many it filled. `input` is the buffer that was lent.
+    pub(super) fn transmit<'a>(&'a self, input: &'a [u8], slices: &mut [IoSlice<'a>]) -> usize {
+        if self.control.is_empty() && self.placed.is_empty() && self.unwritten > 0 {
             let Some(first) = slices.first_mut() else { return 0 };
             *first = IoSlice::new(&self.copied[self.copied_written..]);
             return 1;
@@ -112,7 +153,7 @@ impl Queue {
             .map(|(index, control)| &control.frame[if index == 0 { self.control_written } else { 0 }..])
             .peekable();
         let mut before_control = usize::try_from(self.frame_left).unwrap_or(usize::MAX);
-        for run in self.runs() {
+        for run in self.runs(input) {
             let mut run = run;
             if control.peek().is_some() {
                 let (ahead, behind) = run.split_at(before_control.min(run.len()));
@@ -145,9 +186,13 @@ impl Queue {
                 left -= self.advance_control(left);
                 continue;
             }
-            let Some(front) = self.runs().next() else { return };
-            let frame_left = if self.frame_left == 0 { frame::own_frame_len(front) } else { self.frame_left };
-            let taken = left.min(front.len()).min(usize::try_from(frame_left).unwrap_or(usize::MAX));
+            if self.unwritten == 0 {
+                return;
+            }
+            let (run, header) = self.front();
+            let frame_left =
+                if self.frame_left == 0 { frame::own_frame_len(header) } else { self.frame_left };
+            let taken = left.min(run).min(usize::try_from(frame_left).unwrap_or(usize::MAX));
             self.advance_data(taken);
             self.frame_left = frame_left - taken as u64;
             left -= taken;
@@ -181,27 +226,41 @@ impl Queue {
     }
 
     /// The unwritten data, in order, in as few pieces as it lies in.
-    fn runs(&self) -> impl Iterator<Item = &[u8]> {
+    fn runs<'a>(&'a self, input: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let mut at = self.copied_written;
         let last = &self.copied[self.copied.len() - self.copied_last..];
-        self.shared
+        self.placed
             .iter()
-            .flat_map(move |(copied, shared)| {
+            .flat_map(move |(copied, payload)| {
                 let before = &self.copied[at..at + copied];
                 at += copied;
-                [before, &shared[..]]
+                let payload = match payload {
+                    Payload::Shared(bytes) => &bytes[..],
+                    Payload::Lent(range) => &input[range.clone()],
+                };
+                [before, payload]
             })
             .chain([last])
             .filter(|run| !run.is_empty())
     }
 
+    /// How long the first of the [`runs`](Self::runs) is, and its bytes, unless they are lent: no frame begins in those.
+    fn front(&self) -> (usize, &[u8]) {
+        let run = match self.placed.front() {
+            Some((0, Payload::Lent(range))) => return (range.len(), &[]),
+            Some((0, Payload::Shared(bytes))) => &bytes[..],
+            Some((copied, _)) => &self.copied[self.copied_written..][..*copied],
+            None => &self.copied[self.copied_written..],
+        };
+        (run.len(), run)
+    }
+
     fn advance_data(&mut self, taken: usize) {
         self.unwritten -= taken;
-        match self.shared.front_mut() {
-            Some((0, bytes)) => {
-                bytes.advance(taken);
-                if bytes.is_empty() {
-                    self.shared.pop_front();
+        match self.placed.front_mut() {
+            Some((0, payload)) => {
+                if payload.advance(taken) {
+                    self.placed.pop_front();
                 }
             }
             Some((copied, _)) => {
@@ -236,8 +295,25 @@ impl Queue {
         self.copied_last = 0;
         self.unwritten = 0;
         self.frame_left = self.missing;
-        if self.shared.capacity() > 0 {
-            self.shared = VecDeque::new();
+        self.placed.clear();
+        if self.placed.capacity() > KEPT_PLACES {
+            self.placed = VecDeque::new();
+        }
+    }
+}
+
+impl Payload {
+    /// Forgets the first `taken` bytes, and says whether there are no more.
+    fn advance(&mut self, taken: usize) -> bool {
+        match self {
+            Self::Shared(bytes) => {
+                bytes.advance(taken);
+                bytes.is_empty()
+            }
+            Self::Lent(range) => {
+                range.start += taken;
+                range.start >= range.end
+            }
         }
     }
 }
@@ -254,10 +330,45 @@ mod tests {
         queue.overtake(Opcode::Pong, vec![0x8A, 0], 1);
         queue.advance(queue.len());
         assert!(queue.is_empty());
-        assert_eq!(
-            (queue.copied.capacity(), queue.shared.capacity(), queue.control.capacity()),
-            (4096, 0, 0)
-        );
+        assert_eq!((queue.copied.capacity(), queue.placed.len(), queue.control.capacity()), (4096, 0, 0));
+        for _ in 0..=KEPT_PLACES {
+            queue.share(Bytes::from_static(b"x"));
+        }
+        queue.advance(queue.len());
+        assert_eq!(queue.placed.capacity(), 0, "what was needed once is not kept");
+    }
+
+    /// What a queue would write, `most` bytes at a time.
+    fn written(queue: &mut Queue, input: &[u8], most: usize) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); 8];
+        let filled = queue.transmit(input, &mut slices);
+        let mut shown: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+        shown.truncate(most);
+        queue.advance(shown.len());
+        shown
+    }
+
+    #[test]
+    fn what_lies_in_the_input_is_written_from_there_and_copied_when_that_goes() {
+        let input = b"-abcdefgh-".to_vec();
+        for most in 1..=24 {
+            let mut queue = Queue::default();
+            queue.lend_input(&input);
+            assert!(!queue.place(b"abcdefgh"), "it lies elsewhere");
+            for payload in [&input[1..5], &input[5..9]] {
+                queue.copy(|out, _| out.extend_from_slice(&[0x82, 4]));
+                assert!(queue.place(payload));
+            }
+            queue.overtake(Opcode::Pong, vec![0x8A, 0], 1);
+            let mut all = written(&mut queue, &input, most);
+            queue.settle(&input);
+            assert!(!queue.place(&input[..1]), "it is not lent any more");
+            while queue.is_ready() {
+                all.extend(written(&mut queue, &[], most));
+            }
+            assert_eq!(all, b"\x8a\0\x82\x04abcd\x82\x04efgh", "{most} at a time");
+            assert!(queue.is_empty());
+        }
     }
 
     #[test]
@@ -268,7 +379,7 @@ mod tests {
         assert_eq!(queue.shrink().map(|empty| empty.copied.capacity()), Some(4096));
         assert_eq!((queue.len(), queue.copied.capacity()), (1, 1));
         let mut slices = [IoSlice::new(&[])];
-        assert_eq!((queue.transmit(&mut slices), &slices[0][..]), (1, &[8][..]));
+        assert_eq!((queue.transmit(&[], &mut slices), &slices[0][..]), (1, &[8][..]));
     }
 
     #[test]
@@ -278,13 +389,7 @@ mod tests {
         queue.set_missing(2);
         queue.advance(1);
         queue.overtake(Opcode::Pong, vec![0x8A, 0], 1);
-        let written = |queue: &mut Queue| {
-            let mut slices = [IoSlice::new(&[]); 4];
-            let filled = queue.transmit(&mut slices);
-            let shown: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
-            queue.advance(shown.len());
-            shown
-        };
+        let written = |queue: &mut Queue| written(queue, &[], usize::MAX);
         assert_eq!(written(&mut queue), [3, 1]);
         assert!(!queue.is_ready() && !queue.is_empty());
         assert_eq!(written(&mut queue), []);

@@ -18,9 +18,14 @@ const SLICES: usize = 32;
 impl<C: Connection, R: Runtime> WebSocket<C, R> {
     /// Writes until nothing waits; then ends our direction if it is time for that.
     pub(super) fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.poll_write_with(&[], context)
+    }
+
+    /// The same, while `input` is lent.
+    fn poll_write_with(&mut self, input: &[u8], context: &mut Context<'_>) -> Poll<()> {
         while self.protocol.wants_transmit() {
             let mut slices = [IoSlice::new(&[]); SLICES];
-            let filled = self.protocol.transmit(&mut slices);
+            let filled = self.protocol.transmit_with(input, &mut slices);
             match self.connection.try_write_vectored(&slices[..filled]) {
                 Ok(0) => self.protocol.write_failed(self.runtime.now(), ErrorKind::WriteZero),
                 Ok(written) => self.protocol.advance(written),
@@ -102,10 +107,12 @@ impl<C: Connection, R: Runtime> WebSocket<C, R> {
                 Ok(0) => self.protocol.receive_end(),
                 Ok(len) => {
                     self.protocol.lend(std::mem::take(&mut buffers.scratch));
-                    let bytes = &mut buffers.receive()[..len];
-                    let taken = self.protocol.receive(self.runtime.now(), bytes, handler);
-                    self.unhandled = Unhandled::new(&bytes[taken..]);
-                    let _ = self.poll_write(context);
+                    let input = &mut buffers.receive()[..len];
+                    self.protocol.lend_input(input);
+                    let taken = self.protocol.receive(self.runtime.now(), input, handler);
+                    self.unhandled = Unhandled::new(&input[taken..]);
+                    let _ = self.poll_write_with(input, context);
+                    self.protocol.settle(input);
                     buffers.scratch = self.protocol.reclaim();
                 }
                 Err(ref error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {

@@ -6,9 +6,10 @@ use super::Outbox;
 use crate::deflate::{Agreed, Budget, Compressor};
 use crate::protocol::frame::{Header, MAX_CONTROL_LEN, MAX_HEADER_LEN, Opcode};
 use crate::protocol::mask;
-use crate::{Kind, Outgoing, Prepared, Role};
+use crate::protocol::queue::Queue;
+use crate::{Chunk, Kind, Outgoing, Prepared, Role};
 
-/// From this many bytes on an owned payload is sent from where it lies; below, a copy is cheaper than one more slice.
+/// From this many bytes on a payload is sent from where it lies; below, a copy is cheaper than one more slice.
 pub(super) const SHARE_FROM: usize = 4 << 10;
 
 pub(super) struct Deflate {
@@ -38,9 +39,9 @@ impl Outbox {
     fn borrowed(&mut self, kind: Kind, payload: &[u8]) {
         if self.deflate.is_none() || !self.compressed(kind, payload) {
             if payload.len() > self.limits.sent_frame_bytes {
-                return self.fragmented(kind, Bytes::copy_from_slice(payload));
+                return self.fragmented(kind, Chunk::Borrowed(payload));
             }
-            self.copied(Opcode::of(kind), payload);
+            self.whole(Opcode::of(kind), Chunk::Borrowed(payload));
         }
     }
 
@@ -50,12 +51,9 @@ impl Outbox {
         }
         if self.deflate.is_none() || !self.compressed(kind, &payload) {
             if payload.len() > self.limits.sent_frame_bytes {
-                return self.fragmented(kind, payload);
+                return self.fragmented(kind, Chunk::Owned(payload));
             }
-            let header = header(Opcode::of(kind), None, payload.len());
-            let queue = self.queue();
-            queue.copy(|out, _| header.emit(out));
-            queue.share(payload);
+            self.whole(Opcode::of(kind), Chunk::Owned(payload));
         }
     }
 
@@ -77,14 +75,21 @@ impl Outbox {
         }
     }
 
+    /// Queues a frame that is a whole message.
     #[inline]
-    pub(super) fn copied(&mut self, opcode: Opcode, payload: &[u8]) {
+    pub(super) fn whole(&mut self, opcode: Opcode, payload: Chunk<'_>) {
         let key = self.key();
         let header = header(opcode, key, payload.len());
-        self.queue().copy(|out, _| {
-            header.emit(out);
-            append(out, payload, key, 0);
-        });
+        let queue = self.queue();
+        if payload.len() < SHARE_FROM {
+            queue.copy(|out, _| {
+                header.emit(out);
+                append(out, payload.bytes(), key, 0);
+            });
+        } else {
+            queue.copy(|out, _| header.emit(out));
+            queue.payload(payload, key, 0);
+        }
     }
 
     /// Queues the message compressed, if it is long enough for that, there is memory for it, and it becomes shorter.
@@ -155,8 +160,22 @@ pub(super) fn header(opcode: Opcode, mask: Option<[u8; 4]>, len: usize) -> Heade
     Header { fin: true, rsv1: false, opcode, mask, len: len as u64 }
 }
 
+impl Queue {
+    /// Queues what begins `at` bytes into a frame's payload, and is to be masked with `key` at a client: where it lies,
+    /// if it is long enough for that and stays there, else as a copy.
+    #[inline]
+    pub(super) fn payload(&mut self, payload: Chunk<'_>, key: Option<[u8; 4]>, at: u64) {
+        match payload {
+            Chunk::Owned(bytes) if bytes.len() >= SHARE_FROM && key.is_none() => self.share(bytes),
+            Chunk::Borrowed(bytes) if bytes.len() >= SHARE_FROM && key.is_none() && self.place(bytes) => {}
+            payload => self.copy(|out, _| append(out, payload.bytes(), key, at)),
+        }
+    }
+}
+
 /// Appends what begins `at` bytes into a frame's payload.
-pub(super) fn append(out: &mut Vec<u8>, payload: &[u8], key: Option<[u8; 4]>, at: u64) {
+#[inline]
+fn append(out: &mut Vec<u8>, payload: &[u8], key: Option<[u8; 4]>, at: u64) {
     let start = out.len();
     out.extend_from_slice(payload);
     if let Some(key) = key {

@@ -14,7 +14,7 @@ use super::frame::{MAX_CONTROL_LEN, MAX_HEADER_LEN, Opcode};
 use super::queue::Queue;
 use crate::counters::Traffic;
 use crate::deflate::Agreed;
-use crate::{CloseCode, Limits, Outgoing, Refused, Role, WhenFull};
+use crate::{Chunk, CloseCode, Limits, Outgoing, Refused, Role, WhenFull};
 use backlog::Backlog;
 use framing::Deflate;
 use pieces::Writing;
@@ -201,7 +201,7 @@ impl Outbox {
             self.give_up();
         } else {
             self.refill_all();
-            self.copied(Opcode::Close, &payload);
+            self.whole(Opcode::Close, Chunk::Borrowed(&payload));
         }
         self.closing = Some(Box::new(Closing { code, reason: reason.into() }));
         self.deflate = None;
@@ -237,8 +237,20 @@ impl Outbox {
         self.queue.as_deref().is_some_and(Queue::is_ready)
     }
 
-    pub(super) fn transmit<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        self.queue.as_deref().map_or(0, |queue| queue.transmit(slices))
+    pub(super) fn transmit<'a>(&'a self, input: &'a [u8], slices: &mut [IoSlice<'a>]) -> usize {
+        self.queue.as_deref().map_or(0, |queue| queue.transmit(input, slices))
+    }
+
+    pub(super) fn lend_input(&mut self, input: &[u8]) {
+        if !self.dead {
+            self.queue().lend_input(input);
+        }
+    }
+
+    pub(super) fn settle(&mut self, input: &[u8]) {
+        if let Some(queue) = &mut self.queue {
+            queue.settle(input);
+        }
     }
 
     pub(super) fn advance(&mut self, written: usize) {

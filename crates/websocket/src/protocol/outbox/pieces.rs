@@ -1,11 +1,9 @@
 //! Messages that are sent in pieces, before the whole of them is at hand.
 
-use bytes::Bytes;
-
 use super::Outbox;
-use super::framing::{SHARE_FROM, append, header};
+use super::framing::header;
 use crate::protocol::frame::{Header, Opcode};
-use crate::{Kind, Refused, Role};
+use crate::{Chunk, Kind, Refused};
 
 /// A message that was begun and is not finished.
 pub(super) enum Writing {
@@ -60,7 +58,8 @@ impl Outbox {
     /// [`Refused::Full`] when it does not fit now, [`Refused::NotBegun`] when no message is begun, [`Refused::Length`]
     /// when the piece is longer than what is left of the announced length, or the last and shorter,
     /// [`Refused::Closing`] when the close frame is queued or sent. In each case nothing has happened.
-    pub fn piece(&mut self, payload: Bytes, is_last: bool) -> Result<(), Refused> {
+    pub fn piece<'a>(&mut self, payload: impl Into<Chunk<'a>>, is_last: bool) -> Result<(), Refused> {
+        let payload = payload.into();
         self.check_piece(payload.len(), is_last)?;
         let Some(writing) = &mut self.writing else { return Ok(()) };
         self.traffic.bytes += payload.len() as u64;
@@ -76,8 +75,9 @@ impl Outbox {
                 let (key, at) = (*key, *len - *left);
                 *left -= payload.len() as u64;
                 let left = *left;
-                self.payload(payload, key, at);
-                self.queue().set_missing(left);
+                let queue = self.queue();
+                queue.payload(payload, key, at);
+                queue.set_missing(left);
                 if left == 0 {
                     self.writing = None;
                 }
@@ -105,28 +105,22 @@ impl Outbox {
     }
 
     /// Queues a message in frames of no more than [`Limits::sent_frame_bytes`](crate::Limits::sent_frame_bytes).
-    pub(super) fn fragmented(&mut self, kind: Kind, mut payload: Bytes) {
+    pub(super) fn fragmented(&mut self, kind: Kind, mut payload: Chunk<'_>) {
         let most = self.limits.sent_frame_bytes.max(1);
         let mut opcode = Opcode::of(kind);
         while payload.len() > most {
-            self.fragment(opcode, payload.split_to(most), false);
+            let front = payload.split_to(most);
+            self.fragment(opcode, front, false);
             opcode = Opcode::Continuation;
         }
         self.fragment(opcode, payload, true);
     }
 
-    fn fragment(&mut self, opcode: Opcode, payload: Bytes, is_last: bool) {
+    fn fragment(&mut self, opcode: Opcode, payload: Chunk<'_>, is_last: bool) {
         let key = self.key();
         let header = Header { fin: is_last, ..header(opcode, key, payload.len()) };
-        self.queue().copy(|out, _| header.emit(out));
-        self.payload(payload, key, 0);
-    }
-
-    fn payload(&mut self, payload: Bytes, key: Option<[u8; 4]>, at: u64) {
-        if payload.len() < SHARE_FROM || self.role == Role::Client {
-            self.queue().copy(|out, _| append(out, &payload, key, at));
-        } else {
-            self.queue().share(payload);
-        }
+        let queue = self.queue();
+        queue.copy(|out, _| header.emit(out));
+        queue.payload(payload, key, 0);
     }
 }
