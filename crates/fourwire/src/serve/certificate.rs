@@ -1,4 +1,4 @@
-//! The certificate that `serve` shows: from files, or made here to try TLS out.
+//! The certificate that `serve` and `ws --listen` show: from files, or made here to try TLS out.
 
 use std::fs;
 use std::io;
@@ -18,7 +18,7 @@ const AGE: Duration = Duration::from_secs(300 * 86_400);
 
 /// Where the certificate comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// Files in PEM: the certificate with those that vouch for it, and its key.
     Files { chain: PathBuf, key: PathBuf },
     /// One that nobody vouches for, kept in this directory, or not at all.
@@ -43,7 +43,7 @@ type Pems = (Vec<u8>, Vec<u8>);
 
 impl Source {
     /// The TLS server with this certificate, for a server that listens on `addresses`.
-    pub(super) fn server(&self, addresses: &[SocketAddr]) -> Result<Server, Error> {
+    pub(crate) fn server(&self, addresses: &[SocketAddr]) -> Result<Server, Error> {
         let (name, (chain, key)) = match self {
             Self::Files { chain, key } => (chain.clone(), read(chain, key)?),
             Self::SelfSigned(directory) => {
@@ -55,7 +55,7 @@ impl Source {
     }
 
     /// Shows what the files hold as soon as they change, for as long as the runtime lives.
-    pub(super) async fn follow<R: Runtime>(self, runtime: R, server: Server) {
+    pub(crate) async fn follow<R: Runtime>(self, runtime: R, server: Server) {
         let Self::Files { chain, key } = self else { return };
         let mut seen = (modified(&chain), modified(&key));
         loop {

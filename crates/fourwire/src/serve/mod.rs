@@ -2,7 +2,7 @@
 
 mod args;
 mod banner;
-mod certificate;
+pub(crate) mod certificate;
 mod rooms;
 
 use std::io::IsTerminal;

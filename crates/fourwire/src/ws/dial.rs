@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use client::{DialError, Dialed, Dialer, Url};
 use kernel::KernelHost;
-use websocket::Limits;
+use websocket::{Limits, deflate};
 
-use super::compression;
 use crate::{remote, trust};
 
 #[derive(Clone, Debug, clap::Args)]
@@ -24,10 +23,6 @@ pub(super) struct Args {
     /// A subprotocol to offer; may be given again, the dearest first
     #[arg(long = "subprotocol", value_name = "NAME", requires = "url")]
     subprotocols: Vec<String>,
-
-    /// Offer no compression
-    #[arg(long, requires = "url")]
-    no_compression: bool,
 
     /// Time for the connection to stand
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
@@ -62,7 +57,12 @@ impl Args {
         self.url.is_some()
     }
 
-    pub(super) fn reach(&self, host: &KernelHost) -> Result<Option<Reach>, Error> {
+    /// `deflate` is what to offer.
+    pub(super) fn reach(
+        &self,
+        host: &KernelHost,
+        deflate: Option<deflate::Options>,
+    ) -> Result<Option<Reach>, Error> {
         let Some(url) = self.url.clone() else { return Ok(None) };
         let mut dialer = remote::dialer(host, &url, &self.trust)?;
         for header in &self.headers {
@@ -72,7 +72,7 @@ impl Args {
             dialer.add_header(name.trim(), value.trim())?;
         }
         dialer.subprotocols.clone_from(&self.subprotocols);
-        dialer.deflate = (!self.no_compression).then(compression);
+        dialer.deflate = deflate;
         dialer.timeout = Duration::from_secs(self.connect_timeout.into());
         Ok(Some(Reach { host: host.clone(), url, dialer }))
     }

@@ -4,25 +4,32 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use host::{Connection, ListenOptions, Listener, Network};
+use host::{Connection, ListenOptions, Listener, Network, Runtime};
 use kernel::{KernelConnection, KernelHost, ShutdownSignals};
 use server::{Connections, Shutdown, Trigger};
+use tls::Stream;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use websocket::handshake::server::{Options, Origins, accept};
 use websocket::{CloseCode, End, Handler, Kind, Limits, Outbox, Prepared, WebSocket, WhenFull};
 
-use super::{Echo, compression, limits};
+use super::{Echo, EchoPieces, Shape};
+use crate::serve::certificate::Source;
 
 /// Connections that may be open at a time, where the system's limit of open files allows it.
 const MOST_CONNECTIONS: usize = 1 << 20;
 
 /// Messages that may wait for a connection before it misses some.
 const BACKLOG: usize = 1_024;
+
+/// Time for a TLS handshake.
+const TLS_TIME: Duration = Duration::from_secs(10);
 
 /// Bytes of a message that the log shows.
 const SHOWN: usize = 200;
@@ -35,6 +42,10 @@ pub(super) struct Args {
     #[arg(long)]
     echo: bool,
 
+    /// Echo messages piece by piece as they come, instead of whole
+    #[arg(long, requires = "echo")]
+    pieces: bool,
+
     /// Serve, and send every message to all that are connected; who reads too slowly misses the oldest
     #[arg(long, conflicts_with = "echo")]
     broadcast: bool,
@@ -46,11 +57,34 @@ pub(super) struct Args {
     /// Address to listen on
     #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9001))]
     listen: SocketAddr,
+
+    /// Serve wss with the certificate in this PEM file, and those that vouch for it
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// The key of that certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
+    /// Serve wss with a certificate that is made now and that nobody vouches for
+    #[arg(long, conflicts_with = "tls_cert")]
+    tls_self_signed: bool,
+}
+
+impl Args {
+    /// The certificate to show, where there is one.
+    fn certificate(&self) -> Option<Source> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(chain), Some(key)) => Some(Source::Files { chain: chain.clone(), key: key.clone() }),
+            _ => self.tls_self_signed.then_some(Source::SelfSigned(None)),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Echo,
+    EchoPieces,
     Broadcast,
     Log,
 }
@@ -59,6 +93,7 @@ enum Mode {
 #[derive(Debug)]
 struct Settings {
     mode: Mode,
+    tls: Option<tls::Server>,
     options: Options,
     limits: Arc<Limits>,
     /// What all say to all.
@@ -66,8 +101,9 @@ struct Settings {
 }
 
 /// Serves until Ctrl-C or SIGTERM.
-pub(super) fn run(args: &Args, threads: u16) -> Result<(), super::Error> {
+pub(super) fn run(args: &Args, shape: &Shape, threads: u16) -> Result<(), super::Error> {
     let mode = match args {
+        Args { echo: true, pieces: true, .. } => Mode::EchoPieces,
         Args { echo: true, .. } => Mode::Echo,
         Args { broadcast: true, .. } => Mode::Broadcast,
         Args { log: true, .. } => Mode::Log,
@@ -80,10 +116,11 @@ pub(super) fn run(args: &Args, threads: u16) -> Result<(), super::Error> {
     let connections = Connections::limited_to(MOST_CONNECTIONS);
     let settings = Arc::new(Settings {
         mode,
-        options: Options { deflate: Some(compression()), origins: Origins::Any, ..Options::default() },
+        tls: args.certificate().map(|source| source.server(&[args.listen])).transpose()?,
+        options: Options { deflate: shape.compression(), origins: Origins::Any, ..Options::default() },
         limits: Arc::new(Limits {
             when_full: if mode == Mode::Broadcast { WhenFull::DropOldest } else { WhenFull::Refuse },
-            ..limits()
+            ..shape.limits()
         }),
         all: broadcast::Sender::new(BACKLOG),
     });
@@ -116,11 +153,12 @@ async fn shard(
     let mut signals = None;
     if host.shard().index == 0 {
         let does = match settings.mode {
-            Mode::Echo => "Echoing",
+            Mode::Echo | Mode::EchoPieces => "Echoing",
             Mode::Broadcast => "Broadcasting",
             Mode::Log => "Logging",
         };
-        println!("{does} at ws://{}", listener.local_address());
+        let scheme = if settings.tls.is_some() { "wss" } else { "ws" };
+        println!("{does} at {scheme}://{}", listener.local_address());
         signals = Some(ShutdownSignals::watch()?);
     }
     let mut serving = pin!(async {
@@ -157,6 +195,13 @@ async fn next(signals: &mut Option<ShutdownSignals>) {
 /// One connection, from its handshake to its end.
 async fn serve(host: KernelHost, connection: KernelConnection, settings: Arc<Settings>, shutdown: Shutdown) {
     let peer = connection.peer_address();
+    let connection = match &settings.tls {
+        None => Stream::Plain(connection),
+        Some(tls) => match tls.accept(&host, connection, host.now() + TLS_TIME).await {
+            Ok(connection) => Stream::Tls(Box::new(connection)),
+            Err(error) => return tracing::debug!(%peer, %error, "no TLS"),
+        },
+    };
     let opened = match accept(connection, &host, &settings.options).await {
         Ok(opened) => opened,
         Err(error) => return tracing::debug!(%peer, %error, "no handshake"),
@@ -165,6 +210,7 @@ async fn serve(host: KernelHost, connection: KernelConnection, settings: Arc<Set
     let mut socket = opened.websocket(host, settings.limits.clone());
     let end = match settings.mode {
         Mode::Echo => until_the_end(&mut socket, &mut Echo, &shutdown).await,
+        Mode::EchoPieces => until_the_end(&mut socket, &mut EchoPieces::default(), &shutdown).await,
         Mode::Broadcast => spread(&mut socket, &settings, &shutdown).await,
         Mode::Log => {
             tell(format_args!("{peer} connected to {path}"));
@@ -180,7 +226,7 @@ async fn serve(host: KernelHost, connection: KernelConnection, settings: Arc<Set
     tracing::debug!(%peer, %end, counters = ?socket.counters(), "a connection ended");
 }
 
-type Socket = WebSocket<KernelConnection, KernelHost>;
+type Socket = WebSocket<Stream<KernelConnection>, KernelHost>;
 
 /// Hands what comes to `handler`, and says goodbye when the server stops.
 async fn until_the_end(socket: &mut Socket, handler: &mut impl Handler, shutdown: &Shutdown) -> End {

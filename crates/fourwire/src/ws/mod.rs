@@ -9,7 +9,9 @@ mod talk;
 use std::io;
 use std::net::SocketAddr;
 
-use websocket::{Handler, Kind, Limits, Message, Outbox, deflate};
+use websocket::{Begun, Handler, Intake, Kind, Limits, Message, Outbox, Piece, deflate};
+
+use crate::serve::certificate;
 
 /// The largest message that either side takes, in bytes.
 const MESSAGE_BYTES: usize = 64 << 20;
@@ -35,9 +37,25 @@ pub(crate) struct Args {
     #[command(flatten)]
     listen: listen::Args,
 
+    #[command(flatten)]
+    shape: Shape,
+
     /// Threads that serve connections, or put load on a server
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
+}
+
+/// How messages travel, whichever side we are.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+struct Shape {
+    /// Offer no compression, nor grant any
+    #[arg(long)]
+    no_compression: bool,
+
+    /// Send messages in frames of at most so many bytes; compressed ones stay in one
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    frame_bytes: Option<u32>,
 }
 
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -54,6 +72,8 @@ pub(crate) enum Error {
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
     #[error(transparent)]
+    Certificate(#[from] certificate::Error),
+    #[error(transparent)]
     Autobahn(#[from] autobahn::Error),
     #[error(transparent)]
     Dial(#[from] dial::Error),
@@ -67,12 +87,12 @@ pub(crate) enum Error {
 
 /// Does one or the other.
 pub(crate) fn run(args: Args) -> Result<(), Error> {
-    let Args { command, dial, talk, load, listen, threads } = args;
+    let Args { command, dial, talk, load, listen, shape, threads } = args;
     match command {
         Some(Command::Autobahn(args)) => autobahn::run(args),
-        None if !dial.has_url() => listen::run(&listen, threads),
-        None if load.is_wanted() => load::run(&dial, &load, threads),
-        None => talk::run(&dial, &talk),
+        None if !dial.has_url() => listen::run(&listen, &shape, threads),
+        None if load.is_wanted() => load::run(&dial, &load, &shape, threads),
+        None => talk::run(&dial, &talk, &shape),
     }
 }
 
@@ -84,6 +104,19 @@ fn limits() -> Limits {
         // Whatever waits when reading stops, and one message more.
         queued_bytes: limits.high_water_bytes + MESSAGE_BYTES + (1 << 20),
         ..limits.with_message_bytes(MESSAGE_BYTES)
+    }
+}
+
+impl Shape {
+    /// What is offered, or granted.
+    fn compression(&self) -> Option<deflate::Options> {
+        (!self.no_compression).then(compression)
+    }
+
+    fn limits(&self) -> Limits {
+        let limits = limits();
+        let sent_frame_bytes = self.frame_bytes.map_or(limits.sent_frame_bytes, |bytes| bytes as usize);
+        Limits { sent_frame_bytes, ..limits }
     }
 }
 
@@ -112,4 +145,29 @@ impl Handler for Echo {
         }
         let _ = out.send(Message::new(kind, std::mem::take(payload).into()));
     }
+}
+
+/// The same in pieces, as they come: nothing is assembled.
+#[derive(Default)]
+struct EchoPieces {
+    /// Bytes of the message that begins, when it says so.
+    len: Option<u64>,
+}
+
+impl Handler for EchoPieces {
+    fn begin(&mut self, begun: &Begun) -> Intake {
+        self.len = begun.len;
+        Intake::Pieces { most_bytes: u64::MAX }
+    }
+
+    fn piece(&mut self, piece: Piece<'_>, out: &mut Outbox) {
+        if !out.is_in_pieces() && out.begin(piece.kind, self.len).is_err() {
+            return;
+        }
+        // Refused when closing has begun, and when a message of no bytes was finished by its beginning.
+        let _ = out.piece(piece.bytes, piece.is_last);
+    }
+
+    /// Never called: every message is taken in pieces.
+    fn message(&mut self, _: Kind, _: &[u8], _: &mut Outbox) {}
 }

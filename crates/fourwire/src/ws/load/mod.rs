@@ -14,7 +14,7 @@ use kernel::KernelHost;
 use tokio::sync::mpsc;
 use websocket::{CloseCode, End, Handler, Kind, Outbox};
 
-use super::{dial, limits};
+use super::{Shape, dial};
 use histogram::Histogram;
 
 /// Messages of one connection whose echo has not come, at a fixed rate: more are held back, and count as late.
@@ -68,13 +68,13 @@ struct Done {
     ends: Vec<End>,
 }
 
-pub(super) fn run(dial: &dial::Args, args: &Args, threads: u16) -> Result<(), super::Error> {
+pub(super) fn run(dial: &dial::Args, args: &Args, shape: &Shape, threads: u16) -> Result<(), super::Error> {
     let connections = args.load.unwrap_or(1).max(1) as usize;
     let _ = kernel::raise_file_limit();
     let done = kernel::run(usize::from(threads), |host| async move {
         let shard = host::Network::shard(&host);
         let share = connections / shard.count + usize::from(shard.index < connections % shard.count);
-        drive(&host, dial, args, share, connections).await
+        drive(&host, dial, args, shape, share, connections).await
     })?;
     let mut all = Done { latencies: Histogram::new(), rate: 0.0, ends: Vec::new() };
     for done in done {
@@ -114,14 +114,15 @@ async fn drive(
     host: &KernelHost,
     dial: &dial::Args,
     args: &Args,
+    shape: &Shape,
     share: usize,
     connections: usize,
 ) -> Result<Done, super::Error> {
     let mut all = Done { latencies: Histogram::new(), rate: 0.0, ends: Vec::new() };
-    let Some(reach) = dial.reach(host)? else { return Ok(all) };
+    let Some(reach) = dial.reach(host, shape.compression())? else { return Ok(all) };
     let mut sockets = Vec::with_capacity(share);
     for _ in 0..share {
-        sockets.push(reach.open(limits()).await?.socket);
+        sockets.push(reach.open(shape.limits()).await?.socket);
     }
     let (report, mut reports) = mpsc::channel(share.max(1));
     let interval = args.per_second.map(|rate| Duration::from_secs_f64(connections as f64 / rate.max(1e-3)));

@@ -14,7 +14,7 @@ use kernel::KernelHost;
 use tokio::sync::mpsc;
 use websocket::{Begun, CloseCode, End, Handler, Intake, Kind, Message, Outbox, Piece};
 
-use super::{dial, limits};
+use super::{Shape, dial};
 use input::Input;
 use output::Output;
 
@@ -75,10 +75,10 @@ pub(crate) enum Error {
 }
 
 /// Talks until one side has had enough.
-pub(super) fn run(dial: &dial::Args, args: &Args) -> Result<(), super::Error> {
+pub(super) fn run(dial: &dial::Args, args: &Args, shape: &Shape) -> Result<(), super::Error> {
     let talked = kernel::run(1, |host| async move {
-        let Some(reach) = dial.reach(&host)? else { return Ok(()) };
-        let dialed = reach.open(limits()).await?;
+        let Some(reach) = dial.reach(&host, shape.compression())? else { return Ok(()) };
+        let dialed = reach.open(shape.limits()).await?;
         Ok::<_, super::Error>(Talk::begin(host, args, dialed)?.run().await?)
     })?;
     talked.into_iter().collect()
