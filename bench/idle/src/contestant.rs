@@ -100,6 +100,17 @@ impl Contestant {
 }
 
 impl Running {
+    /// Nanoseconds of CPU that its threads have used.
+    pub fn cpu_nanos(&self) -> io::Result<u64> {
+        let mut sum = 0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let schedstat = fs::read_to_string(task?.path().join("schedstat"))?;
+            let nanos = schedstat.split(' ').next().and_then(|nanos| nanos.parse::<u64>().ok());
+            sum += nanos.ok_or_else(|| io::Error::other("no schedstat"))?;
+        }
+        Ok(sum)
+    }
+
     /// Bytes of memory that it holds (VmRSS).
     pub fn resident(&self) -> io::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;

@@ -29,6 +29,8 @@ struct Result {
     after: f64,
     /// Milliseconds to the last delivery, the median of the round's messages.
     last: f64,
+    /// Nanoseconds of the server's CPU for each delivery.
+    cpu: f64,
 }
 
 fn main() -> io::Result<()> {
@@ -50,9 +52,10 @@ fn main() -> io::Result<()> {
             let index = (round + turn) % Contestant::ALL.len();
             let result = runtime.block_on(run(Contestant::ALL[index], connections))?;
             let name = Contestant::ALL[index].name();
-            let Result { idle, after, last } = result;
+            let Result { idle, after, last, cpu } = result;
             println!(
-                "round {:>2}  {name:<20} {idle:>8.0} B idle {after:>8.0} B after  last in {last:>7.2} ms",
+                "round {:>2}  {name:<20} {idle:>8.0} B idle {after:>8.0} B after  last in {last:>7.2} ms, \
+                 {cpu:>6.0} ns of CPU each",
                 round + 1
             );
             results[index].push(result);
@@ -61,28 +64,35 @@ fn main() -> io::Result<()> {
 
     println!("\n{connections} connections, {rounds} rounds; medians");
     println!(
-        "| server | memory per idle connection | after {MESSAGES} messages | time to the last delivery |"
+        "| server | memory per idle connection | after {MESSAGES} messages | time to the last delivery | \
+         CPU for each delivery |"
     );
-    println!("| --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- |");
     for (contestant, results) in Contestant::ALL.iter().zip(&results) {
         let median_of = |part: fn(&Result) -> f64| median(results.iter().map(part).collect());
         let (idle, after) =
             (median_of(|result| result.idle) / 1024.0, median_of(|result| result.after) / 1024.0);
         let last = median_of(|result| result.last);
-        println!("| {} | {idle:.2} KiB | {after:.2} KiB | {last:.1} ms |", contestant.name());
+        let cpu = median_of(|result| result.cpu);
+        let name = contestant.name();
+        println!("| {name} | {idle:.2} KiB | {after:.2} KiB | {last:.1} ms | {cpu:.0} ns |");
     }
-    println!("\n| ratio to tokio-tungstenite | memory per idle connection | time to the last delivery |");
-    println!("| --- | --- | --- |");
+    println!(
+        "\n| ratio to tokio-tungstenite | memory per idle connection | time to the last delivery | \
+         CPU for each delivery |"
+    );
+    println!("| --- | --- | --- | --- |");
     let peers = results.last().cloned().unwrap_or_default();
     for (contestant, results) in Contestant::ALL.iter().zip(&results).take(2) {
         let ratio = |part: fn(&Result) -> f64| {
             interval(results.iter().zip(&peers).map(|(ours, theirs)| part(ours) / part(theirs)).collect())
         };
         println!(
-            "| {} | {} | {} |",
+            "| {} | {} | {} | {} |",
             contestant.name(),
             ratio(|result| result.idle),
-            ratio(|result| result.last)
+            ratio(|result| result.last),
+            ratio(|result| result.cpu)
         );
     }
     Ok(())
@@ -95,8 +105,9 @@ async fn run(contestant: Contestant, connections: usize) -> io::Result<Result> {
     tokio::time::sleep(Duration::from_millis(200)).await;
     let per_connection = |resident: u64| resident.saturating_sub(empty) as f64 / (connections + 1) as f64;
     let idle = per_connection(server.resident()?);
-    let mut times = Vec::new();
+    let (mut times, mut cpu) = (Vec::new(), 0);
     for number in 0..MESSAGES {
+        let used = server.cpu_nanos()?;
         let (took, reached) = crowd.publish(&contestant.publication(number), PATIENCE).await?;
         if reached != connections {
             return Err(io::Error::other(format!(
@@ -104,14 +115,16 @@ async fn run(contestant: Contestant, connections: usize) -> io::Result<Result> {
                 contestant.name()
             )));
         }
+        tokio::time::sleep(Duration::from_millis(50)).await;
         if number > 0 {
             times.push(took.as_secs_f64() * 1_000.0);
+            cpu += server.cpu_nanos()? - used;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let after = per_connection(server.resident()?);
     crowd.disperse().await;
-    Ok(Result { idle, after, last: median(times) })
+    let deliveries = (MESSAGES - 1) as f64 * connections as f64;
+    Ok(Result { idle, after, last: median(times), cpu: cpu as f64 / deliveries })
 }
 
 fn median(mut numbers: Vec<f64>) -> f64 {

@@ -1,80 +1,50 @@
 //! The generator: frames that were made before, and bytes that are counted.
 
+use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_setaffinity};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::contestant::Running;
+use crate::echoes::Echoes;
+use crate::tls;
+use crate::workload::{Over, Workload};
 
 /// What warms up, and does not count.
 const WARM_UP: Duration = Duration::from_millis(300);
 
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-
-const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
-
-/// What is sent.
-pub struct Workload {
-    pub name: &'static str,
-    connections: usize,
-    bytes: usize,
-    in_flight: usize,
-    /// Mostly characters of two bytes and more, instead of binary.
-    text: bool,
-}
+/// Handshakes at a time.
+const AT_ONCE: usize = 64;
 
 /// What one server did in one round.
 pub struct Measured {
     pub cpu_nanos: f64,
     pub rate: f64,
+    /// Bytes that came back for each byte of the messages.
+    pub size: f64,
 }
 
-impl Workload {
-    pub const ALL: [Self; 6] = [
-        Self { name: "20", connections: 100, bytes: 20, in_flight: 1, text: false },
-        Self { name: "125", connections: 100, bytes: 125, in_flight: 1, text: false },
-        Self { name: "pipelined", connections: 100, bytes: 100, in_flight: 32, text: false },
-        Self { name: "16k", connections: 100, bytes: 16 << 10, in_flight: 1, text: false },
-        Self { name: "text", connections: 100, bytes: 16 << 10, in_flight: 1, text: true },
-        Self { name: "1m", connections: 10, bytes: 1 << 20, in_flight: 1, text: false },
-    ];
-
-    pub fn describe(&self) -> String {
-        let kind = if self.text { "mostly non-ASCII text" } else { "binary" };
-        format!(
-            "{} connections, {} bytes of {kind}, {} in flight on each",
-            self.connections, self.bytes, self.in_flight
-        )
-    }
-
-    /// One batch of masked frames.
-    fn batch(&self) -> Vec<u8> {
-        let mut frame = vec![if self.text { 0x81 } else { 0x82 }];
-        match self.bytes {
-            bytes @ ..126 => frame.push(0x80 | bytes as u8),
-            bytes @ 126..65_536 => {
-                frame.push(0x80 | 126);
-                frame.extend((bytes as u16).to_be_bytes());
-            }
-            bytes => {
-                frame.push(0x80 | 127);
-                frame.extend((bytes as u64).to_be_bytes());
-            }
-        }
-        frame.extend(MASK);
-        let text = "Grüße, 你好, Привет 😀 ";
-        let mut payload: Vec<u8> = text.bytes().cycle().take(self.bytes / text.len() * text.len()).collect();
-        payload.resize(self.bytes, b' ');
-        frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, key)| byte ^ key));
-        frame.repeat(self.in_flight)
-    }
+/// A connection to a server, and what it sends.
+struct Client {
+    stream: Box<dyn Stream>,
+    batches: Vec<Arc<[u8]>>,
+    next: usize,
+    echoes: Echoes,
+    buffer: Vec<u8>,
+    /// Batches that came back, and their bytes.
+    done: u64,
+    bytes: u64,
 }
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// The generator has core 1 for itself.
 pub fn pin() -> io::Result<()> {
@@ -87,83 +57,157 @@ pub fn pin() -> io::Result<()> {
 pub fn run(workload: &Workload, server: &Running, raw: bool, seconds: Duration) -> io::Result<Measured> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut streams = Vec::new();
-        for _ in 0..workload.connections {
-            streams.push(connect(server.address, raw).await?);
+        let mut clients = connect_all(workload, server, raw).await?;
+        clients = together(clients, Until::Time(Instant::now() + WARM_UP)).await?;
+        for client in &mut clients {
+            (client.done, client.bytes) = (0, 0);
         }
-        let batch: std::sync::Arc<[u8]> = workload.batch().into();
-        // An echo has no mask.
-        let back = batch.len() - if raw { 0 } else { 4 * workload.in_flight };
-        let warm = Instant::now() + WARM_UP;
-        let mut streams = together(streams, &batch, back, warm).await?.1;
         let (cpu, began) = (server.cpu_nanos()?, Instant::now());
-        let batches;
-        (batches, streams) = together(streams, &batch, back, began + seconds).await?;
-        let (cpu, took) = (server.cpu_nanos()? - cpu, began.elapsed());
-        drop(streams);
-        let messages = (batches * workload.in_flight as u64).max(1) as f64;
-        Ok(Measured { cpu_nanos: cpu as f64 / messages, rate: messages / took.as_secs_f64() })
+        let clients = together(clients, Until::Time(began + seconds)).await?;
+        let took = began.elapsed();
+        let cpu = server.cpu_nanos()? - cpu;
+        let messages =
+            clients.iter().map(|client| client.done).sum::<u64>() as f64 * workload.in_flight as f64;
+        let bytes = clients.iter().map(|client| client.bytes).sum::<u64>() as f64;
+        Ok(Measured {
+            cpu_nanos: cpu as f64 / messages,
+            rate: messages / took.as_secs_f64(),
+            size: bytes / messages / workload.message_bytes() as f64,
+        })
     })
 }
 
-async fn connect(address: SocketAddr, raw: bool) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(address).await?;
+/// Bytes of memory that a server holds for each connection that has sent one message, got it back, and is idle.
+pub fn idle(workload: &Workload, server: &Running, raw: bool) -> io::Result<f64> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let empty = server.resident()?;
+        let clients = connect_all(workload, server, raw).await?;
+        let clients = together(clients, Until::Batches(1)).await?;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let full = server.resident()?;
+        Ok(full.saturating_sub(empty) as f64 / clients.len() as f64)
+    })
+}
+
+async fn connect_all(workload: &Workload, server: &Running, raw: bool) -> io::Result<Vec<Client>> {
+    let batches = workload.batches();
+    let mut clients = Vec::new();
+    while clients.len() < workload.connections {
+        let mut opening = JoinSet::new();
+        for _ in 0..AT_ONCE.min(workload.connections - clients.len()) {
+            opening.spawn(connect(server.address, workload.over, raw));
+        }
+        while let Some(opened) = opening.join_next().await {
+            let stream = opened.map_err(io::Error::other)??;
+            // An echo has no mask.
+            let each = batches[0].len() - if raw { 0 } else { 4 * workload.in_flight };
+            let echoes = match workload.over {
+                Over::Deflate => Echoes::Frame { header: Vec::new(), left: 0, got: false },
+                _ => Echoes::Bytes { each, left: 0 },
+            };
+            let buffer = vec![0; each.min(256 << 10)];
+            let batches = batches.clone();
+            clients.push(Client { stream, batches, next: 0, echoes, buffer, done: 0, bytes: 0 });
+        }
+    }
+    Ok(clients)
+}
+
+async fn connect(address: std::net::SocketAddr, over: Over, raw: bool) -> io::Result<Box<dyn Stream>> {
+    let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
+    let mut stream: Box<dyn Stream> = match over {
+        Over::Tls => Box::new(tls::connect(stream).await?),
+        _ => Box::new(stream),
+    };
     if raw {
         return Ok(stream);
     }
-    stream.write_all(REQUEST).await?;
+    let extensions = match over {
+        Over::Deflate => {
+            "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
+        }
+        _ => "",
+    };
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{extensions}\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
     }
-    if head.starts_with(b"HTTP/1.1 101") { Ok(stream) } else { Err(io::Error::other("no handshake")) }
+    let granted = String::from_utf8_lossy(&head).to_lowercase().contains("permessage-deflate");
+    if !head.starts_with(b"HTTP/1.1 101") || granted != (over == Over::Deflate) {
+        return Err(io::Error::other(String::from_utf8_lossy(&head).into_owned()));
+    }
+    Ok(stream)
 }
 
-/// All connections send batch after batch, each when the echo of the one before is there, until `until`.
-async fn together(
-    streams: Vec<TcpStream>,
-    batch: &std::sync::Arc<[u8]>,
-    back: usize,
-    until: Instant,
-) -> io::Result<(u64, Vec<TcpStream>)> {
+#[derive(Clone, Copy)]
+enum Until {
+    Time(Instant),
+    Batches(u64),
+}
+
+/// All connections send batch after batch, each when the echo of the one before is there.
+async fn together(clients: Vec<Client>, until: Until) -> io::Result<Vec<Client>> {
     let mut tasks = JoinSet::new();
-    for stream in streams {
-        tasks.spawn(alone(stream, batch.clone(), back, until));
+    for mut client in clients {
+        tasks.spawn(async move {
+            while match until {
+                Until::Time(until) => Instant::now() < until,
+                Until::Batches(batches) => client.done < batches,
+            } {
+                client.exchange().await?;
+            }
+            Ok::<_, io::Error>(client)
+        });
     }
-    let (mut sum, mut streams) = (0, Vec::new());
+    let mut clients = Vec::new();
     while let Some(done) = tasks.join_next().await {
-        let (batches, stream) = done.map_err(io::Error::other)??;
-        sum += batches;
-        streams.push(stream);
+        clients.push(done.map_err(io::Error::other)??);
     }
-    Ok((sum, streams))
+    Ok(clients)
 }
 
-async fn alone(
-    mut stream: TcpStream,
-    batch: std::sync::Arc<[u8]>,
-    back: usize,
-    until: Instant,
-) -> io::Result<(u64, TcpStream)> {
-    let mut buffer = vec![0; back.min(256 << 10)];
-    let mut batches = 0;
-    while Instant::now() < until {
-        let (mut reading, mut writing) = stream.split();
-        let send = async { writing.write_all(&batch).await };
-        let hear = async {
-            let mut left = back;
-            while left > 0 {
-                let most = left.min(buffer.len());
-                match reading.read(&mut buffer[..most]).await? {
-                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                    len => left -= len,
-                }
-            }
-            Ok(())
-        };
-        tokio::try_join!(biased; send, hear)?;
-        batches += 1;
+impl Client {
+    /// Sends one batch, and waits for what comes back.
+    async fn exchange(&mut self) -> io::Result<()> {
+        let batch = self.batches[self.next].clone();
+        self.next = (self.next + 1) % self.batches.len();
+        self.echoes.expect();
+        let mut sent = 0;
+        poll_fn(|context| self.poll(context, &batch, &mut sent)).await?;
+        self.done += 1;
+        Ok(())
     }
-    Ok((batches, stream))
+
+    fn poll(&mut self, context: &mut Context<'_>, batch: &[u8], sent: &mut usize) -> Poll<io::Result<()>> {
+        while *sent < batch.len() {
+            match Pin::new(&mut self.stream).poll_write(context, &batch[*sent..])? {
+                Poll::Ready(more) => *sent += more,
+                Poll::Pending => break,
+            }
+        }
+        // What TLS holds back.
+        let _ = Pin::new(&mut self.stream).poll_flush(context)?;
+        loop {
+            let most = self.echoes.wanted().min(self.buffer.len());
+            let mut read = ReadBuf::new(&mut self.buffer[..most]);
+            if Pin::new(&mut self.stream).poll_read(context, &mut read)?.is_pending() {
+                return Poll::Pending;
+            }
+            let came = read.filled();
+            if came.is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.bytes += came.len() as u64;
+            if self.echoes.take(came) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
 }

@@ -6,35 +6,54 @@ use std::fmt::Display;
 use std::io;
 
 use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 
-/// The answer to the one key that the generator uses (RFC 6455, section 1.3).
-const ANSWER: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+use crate::tls;
+use crate::workload::Over;
+
+/// The answer to the one key that the generator uses (RFC 6455, section 1.3), without its end.
+const ANSWER: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+
+/// What is granted to the one who offers compression.
+const EXTENSIONS: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+
+/// How hard is compressed: our own default.
+const LEVEL: u32 = 3;
 
 /// The largest message, in bytes.
 const MOST_BYTES: usize = 64 << 20;
 
 /// Serves on a free port, which it prints, on one thread.
-pub fn serve(name: &str) -> io::Result<()> {
+pub fn serve(name: &str, over: Over) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         println!("tcp://{}", listener.local_addr()?);
+        let acceptor = tls::acceptor()?;
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            let name = name.to_owned();
+            let (name, acceptor) = (name.to_owned(), acceptor.clone());
             tokio::spawn(async move {
                 // The generator hangs up; nobody wants to hear of it.
-                let _ = converse(&name, stream).await;
+                let _ = match over {
+                    Over::Tls => match tls::accept(&acceptor, stream).await {
+                        Ok(stream) => converse(&name, over, stream).await,
+                        Err(error) => Err(error),
+                    },
+                    _ => converse(&name, over, stream).await,
+                };
             });
         }
     })
 }
 
-async fn converse(name: &str, mut stream: TcpStream) -> io::Result<()> {
+async fn converse<S>(name: &str, over: Over, mut stream: S) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     if name == "tokio" {
         return bytes_back(stream).await;
     }
@@ -42,7 +61,12 @@ async fn converse(name: &str, mut stream: TcpStream) -> io::Result<()> {
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
     }
-    stream.write_all(ANSWER).await?;
+    let granted = match over {
+        Over::Deflate => format!("Sec-WebSocket-Extensions: {EXTENSIONS}\r\n"),
+        _ => String::new(),
+    };
+    stream.write_all(format!("{ANSWER}{granted}\r\n").as_bytes()).await?;
+    stream.flush().await?;
     let (library, batched) = match name.strip_suffix(" batched") {
         Some(library) => (library, true),
         None => (name, false),
@@ -61,8 +85,14 @@ async fn converse(name: &str, mut stream: TcpStream) -> io::Result<()> {
             echo(socket, batched, |message| matches!(message, Text(_) | Binary(_))).await
         }
         "yawc" => {
-            let options = yawc::Options::default().with_max_payload_read(MOST_BYTES);
-            let socket = yawc::WebSocket::from_stream(stream, yawc::Role::Server, options);
+            let mut options = yawc::Options::default().with_max_payload_read(MOST_BYTES);
+            let mut extensions = None;
+            if over == Over::Deflate {
+                options = options.with_compression_level(yawc::CompressionLevel::new(LEVEL));
+                extensions = Some(EXTENSIONS);
+            }
+            let role = yawc::Role::Server;
+            let socket = yawc::WebSocket::from_stream_with_extensions(stream, role, extensions, options);
             let socket = socket.map_err(|error| io::Error::other(error.to_string()))?;
             echo(socket.map(Ok::<_, io::Error>), batched, |frame| {
                 matches!(frame.opcode(), yawc::OpCode::Text | yawc::OpCode::Binary)
@@ -107,7 +137,7 @@ where
     Ok(())
 }
 
-async fn fastwebsockets(stream: TcpStream) -> io::Result<()> {
+async fn fastwebsockets<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> io::Result<()> {
     use fastwebsockets::{FragmentCollector, OpCode, Role, WebSocket};
 
     let mut socket = WebSocket::after_handshake(stream, Role::Server);
@@ -123,12 +153,15 @@ async fn fastwebsockets(stream: TcpStream) -> io::Result<()> {
     }
 }
 
-async fn bytes_back(mut stream: TcpStream) -> io::Result<()> {
+async fn bytes_back<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
     loop {
         match stream.read(&mut buffer).await? {
             0 => return Ok(()),
-            len => stream.write_all(&buffer[..len]).await?,
+            len => {
+                stream.write_all(&buffer[..len]).await?;
+                stream.flush().await?;
+            }
         }
     }
 }
