@@ -20,6 +20,12 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// A new timer, not set.
     fn timer(&self) -> Self::Timer;
 
+    /// A new timer, not set, that rings as exactly as the machine can, where [`timer`](Self::timer) may count in
+    /// milliseconds. It may cost something that is scarce, such as a file descriptor.
+    fn exact_timer(&self) -> Self::Timer {
+        self.timer()
+    }
+
     /// The random stream called `name` on this shard. Each call starts the stream's next incarnation: two calls with
     /// one name give two different streams, in the lab the same two each time.
     fn random(&self, name: &str) -> Random;

@@ -76,7 +76,8 @@ impl KernelEcho {
         };
         socket.set_nonblocking(true)?;
         sys::report_errors(&socket, v6)?;
-        let socket = sys::watch(socket)?;
+        // Its error queue as well.
+        let socket = sys::watch(socket, Interest::READABLE | Interest::ERROR)?;
         Ok(Self { socket, v6, identifier, buffer: vec![0; LONGEST] })
     }
 

@@ -43,6 +43,8 @@ mod connection;
 mod datagrams;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod echo;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod exact;
 mod listener;
 mod machine;
 mod process;

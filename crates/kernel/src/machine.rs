@@ -51,6 +51,11 @@ impl Runtime for KernelHost {
         KernelTimer::new(self.handle.clone())
     }
 
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn exact_timer(&self) -> KernelTimer {
+        KernelTimer::exact(self.handle.clone())
+    }
+
     /// Seeded by the operating system: the name makes no difference, each stream is its own.
     ///
     /// # Panics

@@ -7,9 +7,14 @@
 pub(crate) use tcp::{disconnect, tcp_info, unacknowledged};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) use icmp::{Message, Origin, receive, report_errors, watch};
+pub(crate) use icmp::{Message, Origin, receive, report_errors};
 
 use std::io;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use std::os::fd::{AsRawFd, OwnedFd};
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use tokio::io::{Interest, unix::AsyncFd};
 
 /// Raises the soft limit of open files to the hard one, and gives the limit that holds now.
 pub(crate) fn raise_file_limit() -> io::Result<u64> {
@@ -28,6 +33,14 @@ pub(crate) fn raise_file_limit() -> io::Result<u64> {
 
 fn check(outcome: libc::c_int) -> io::Result<()> {
     if outcome == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Lets the runtime that the caller runs in watch the descriptor that `owner` owns.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn watch<T: AsRawFd + Into<OwnedFd>>(owner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
+    // SAFETY: the owner's descriptor is open, and nothing in this crate swaps or closes it while the AsyncFd holds it: only
+    // shared borrows of it are ever taken.
+    Ok(unsafe { AsyncFd::register_with_interest(owner, interest) }?)
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -91,10 +104,6 @@ mod icmp {
     use std::os::fd::{AsFd, AsRawFd};
     use std::ptr;
 
-    use socket2::Socket;
-    use tokio::io::Interest;
-    use tokio::io::unix::AsyncFd;
-
     use super::check;
 
     /// What comes with a packet, or with one that the kernel gives back because it did not get there.
@@ -137,13 +146,6 @@ mod icmp {
             check(unsafe { libc::setsockopt(socket, level, option, (&raw const on).cast(), length) })?;
         }
         Ok(())
-    }
-
-    /// Lets the runtime that the caller runs in watch `socket`, its error queue as well.
-    pub(crate) fn watch(socket: Socket) -> io::Result<AsyncFd<Socket>> {
-        // SAFETY: the socket owns its open descriptor, and nothing here swaps or closes it while the AsyncFd holds it: only
-        // shared borrows of it are ever taken.
-        Ok(unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE | Interest::ERROR) }?)
     }
 
     /// Receives a packet, or, from the error queue, one that came back (`recvmsg(2)`), without waiting.

@@ -1,4 +1,4 @@
-//! Alarms, on tokio's timer wheel.
+//! Alarms: on tokio's timer wheel, or exact ones.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,11 +10,58 @@ use tokio::time::{Sleep, sleep_until};
 
 use crate::clock;
 
-/// An alarm on tokio's timer wheel, which counts in milliseconds: it rings at the first one that is not too early.
-///
-/// It allocates once, when it is first set.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::exact::ExactTimer;
+
+/// An alarm of [`KernelHost`](crate::KernelHost).
 #[derive(Debug)]
-pub struct KernelTimer {
+pub struct KernelTimer(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Wheel(Wheel),
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    Exact(ExactTimer),
+}
+
+impl KernelTimer {
+    /// On tokio's timer wheel, which counts in milliseconds: it rings at the first one that is not too early. It allocates
+    /// once, when it is first set.
+    pub(crate) fn new(handle: Handle) -> Self {
+        Self(Kind::Wheel(Wheel { handle, set: false, sleep: None, waiting: None }))
+    }
+
+    /// An alarm of the system's own, for the price of a descriptor; where there is none to be had, as [`new`](Self::new).
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn exact(handle: Handle) -> Self {
+        let exact = {
+            let _inside = handle.enter();
+            ExactTimer::new()
+        };
+        exact.map_or_else(|_| Self::new(handle), |timer| Self(Kind::Exact(timer)))
+    }
+}
+
+impl Timer for KernelTimer {
+    fn set(&mut self, deadline: Option<Instant>) {
+        match &mut self.0 {
+            Kind::Wheel(timer) => timer.set(deadline),
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            Kind::Exact(timer) => timer.set(deadline),
+        }
+    }
+
+    fn poll_expired(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            Kind::Wheel(timer) => timer.poll_expired(context),
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            Kind::Exact(timer) => timer.poll_expired(context),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Wheel {
     handle: Handle,
     set: bool,
     /// May still hold a deadline that was taken back: it then wakes once in vain, which is cheaper than going back to the
@@ -24,13 +71,7 @@ pub struct KernelTimer {
     waiting: Option<Waker>,
 }
 
-impl KernelTimer {
-    pub(crate) fn new(handle: Handle) -> Self {
-        Self { handle, set: false, sleep: None, waiting: None }
-    }
-}
-
-impl Timer for KernelTimer {
+impl Timer for Wheel {
     fn set(&mut self, deadline: Option<Instant>) {
         self.set = deadline.is_some();
         let Some(deadline) = deadline else { return };

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use host::{Connection, Datagrams, ListenOptions, Listener, Network, Runtime, sleep, timeout_at};
-use kernel::{KernelConnection, KernelHost, KernelListener};
+use host::{Connection, Datagrams, ListenOptions, Listener, Network, Runtime, Timer, sleep, timeout_at};
+use kernel::{KernelConnection, KernelHost, KernelListener, KernelTimer};
 
 fn on_one_shard<T: Send>(program: impl AsyncFn(KernelHost) -> T + Send + Sync) -> T {
     kernel::run(1, |host| {
@@ -250,22 +250,46 @@ fn ipv4_reaches_the_ipv6_wildcard_under_its_own_name() {
 fn a_poll_in_a_foreign_context_is_not_lost() {
     // A timer that is polled before it is set, then set from outside the task's poll, as a split writer half does.
     on_one_shard(async |host| {
-        use host::Timer;
-        use std::sync::{Arc, Mutex};
-        let timer = Arc::new(Mutex::new(host.timer()));
-        let waiting = timer.clone();
-        let waiter = host.spawn(async move {
-            poll_fn(|context| waiting.lock().unwrap().poll_expired(context)).await;
-        });
-        sleep(&host, Duration::from_millis(2)).await;
-        timer.lock().unwrap().set(Some(host.now() + Duration::from_secs(3600)));
-        timer.lock().unwrap().set(None);
-        sleep(&host, Duration::from_millis(2)).await;
-        assert!(!waiter.is_ended());
-        timer.lock().unwrap().set(Some(host.now() + Duration::from_millis(5)));
-        let end = timeout_at(&host, host.now() + Duration::from_secs(5), waiter).await;
-        assert_eq!(end, Ok(host::TaskEnd::Finished));
-        let mut context = Context::from_waker(Waker::noop());
-        assert_eq!(timer.lock().unwrap().poll_expired(&mut context), Poll::Ready(()));
+        for timer in [host.timer(), host.exact_timer()] {
+            polled_in_a_foreign_context(&host, timer).await;
+        }
+    });
+}
+
+async fn polled_in_a_foreign_context(host: &KernelHost, timer: KernelTimer) {
+    use std::sync::{Arc, Mutex};
+    let timer = Arc::new(Mutex::new(timer));
+    let waiting = timer.clone();
+    let waiter = host.spawn(async move {
+        poll_fn(|context| waiting.lock().unwrap().poll_expired(context)).await;
+    });
+    sleep(host, Duration::from_millis(2)).await;
+    timer.lock().unwrap().set(Some(host.now() + Duration::from_secs(3600)));
+    timer.lock().unwrap().set(None);
+    sleep(host, Duration::from_millis(2)).await;
+    assert!(!waiter.is_ended());
+    timer.lock().unwrap().set(Some(host.now() + Duration::from_millis(5)));
+    let end = timeout_at(host, host.now() + Duration::from_secs(5), waiter).await;
+    assert_eq!(end, Ok(host::TaskEnd::Finished));
+    let mut context = Context::from_waker(Waker::noop());
+    assert_eq!(timer.lock().unwrap().poll_expired(&mut context), Poll::Ready(()));
+}
+
+#[test]
+fn an_exact_timer_rings_between_two_milliseconds() {
+    on_one_shard(async |host| {
+        let mut late: Vec<Duration> = Vec::new();
+        let mut timer = host.exact_timer();
+        for micros in (0..100).map(|step| 300 + step * 7) {
+            let deadline = host.now() + Duration::from_micros(micros);
+            timer.set(Some(deadline + Duration::from_secs(1)));
+            timer.set(Some(deadline));
+            poll_fn(|context| timer.poll_expired(context)).await;
+            assert!(host.now() >= deadline);
+            late.push(host.now().since(deadline));
+        }
+        late.sort_unstable();
+        // Whatever else the machine does, one in four is not late by what a wheel of milliseconds would make it.
+        assert!(late[25] < Duration::from_micros(300), "{late:?}");
     });
 }

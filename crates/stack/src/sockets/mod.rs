@@ -202,6 +202,10 @@ impl<R: Runtime, D: Device> Runtime for StackHost<R, D> {
         self.shared.runtime.timer()
     }
 
+    fn exact_timer(&self) -> R::Timer {
+        self.shared.runtime.exact_timer()
+    }
+
     fn random(&self, name: &str) -> Random {
         self.shared.runtime.random(name)
     }
