@@ -90,6 +90,7 @@ fn report(wire: &Wire<KernelHost>) -> Report {
         wire: counters,
         silenced: [Way::Out, Way::In].map(|way| wire.silenced(way)),
         overflowed: [Way::Out, Way::In].map(|way| wire.overflowed(way)),
+        late: [Way::Out, Way::In].map(|way| wire.lateness(way)),
         ..Report::default()
     }
 }

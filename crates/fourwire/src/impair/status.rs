@@ -121,7 +121,7 @@ pub(super) fn cable_summary(report: &Report, unsent: &Unsent) -> String {
     text
 }
 
-/// A line that says what was lost in a direction, and why.
+/// What was lost in a direction and why, and how true this machine's time was.
 fn causes(report: &Report, at: usize) -> String {
     let wire = report.wire[at];
     let mut causes: Vec<_> = Lost::ALL
@@ -135,7 +135,19 @@ fn causes(report: &Report, at: usize) -> String {
     if report.overflowed[at] > 0 {
         causes.push(format!("too many on the way {}", report.overflowed[at]));
     }
-    if causes.is_empty() { String::new() } else { format!("        lost: {}\n", causes.join(", ")) }
+    let mut text = String::new();
+    if !causes.is_empty() {
+        text += &format!("        lost: {}\n", causes.join(", "));
+    }
+    if wire.delivered > 0 {
+        let late = report.late[at];
+        text += &format!(
+            "        later than they should: {} in the mean, {} at most\n",
+            duration(late.mean()),
+            duration(late.most)
+        );
+    }
+    text
 }
 
 fn word_for(cause: Lost) -> &'static str {

@@ -129,6 +129,11 @@ impl Direction {
         self.books.poll_lost()
     }
 
+    /// When the next frame arrives of those on the wire.
+    pub fn next_arrival(&self) -> Option<Instant> {
+        self.path.next_arrival()
+    }
+
     /// When something happens next: a frame arrives, or one leaves the queue. `None` while nothing is under way.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let sends = !self.sharing.is_shared && self.queue.frames() > 0;

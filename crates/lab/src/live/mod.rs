@@ -24,4 +24,4 @@ pub use path::{Path, PathConfig, PathError};
 pub use places::Places;
 pub use report::Report;
 pub use rules::Rules;
-pub use wire::{Passing, Tap, Wire};
+pub use wire::{Lateness, Passing, Tap, Wire};

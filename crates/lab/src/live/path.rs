@@ -225,6 +225,7 @@ impl<H: Host> Path<H> {
             wire: [Way::Out, Way::In].map(|way| inner.wire.counters(way)),
             silenced: [Way::Out, Way::In].map(|way| inner.wire.silenced(way)),
             overflowed: [Way::Out, Way::In].map(|way| inner.wire.overflowed(way)),
+            late: [Way::Out, Way::In].map(|way| inner.wire.lateness(way)),
             ..inner.books.report()
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::counting::{Counter, Resent};
 use super::datagrams::Tally;
 use super::pump::Meter;
+use super::wire::Lateness;
 use crate::link::Counters;
 
 /// What a path has done, and how it is. Of two numbers, the first is of what goes to the far side, and the second of what
@@ -39,6 +40,8 @@ pub struct Report {
     pub silenced: [u64; 2],
     /// Frames lost because too many were on the wire.
     pub overflowed: [u64; 2],
+    /// How much later than they should have frames came off the wire.
+    pub late: [Lateness; 2],
 }
 
 /// What a path counts.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use host::{Instant, Random, Runtime, Timer};
@@ -33,6 +34,28 @@ pub enum Passing {
 /// and must not call back.
 pub type Tap = Box<dyn FnMut(Instant, Way, Passing, &[u8]) + Send>;
 
+/// How much later than they should have frames were taken off the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lateness {
+    frames: u64,
+    sum: Duration,
+    /// The worst.
+    pub most: Duration,
+}
+
+impl Lateness {
+    /// Of all frames.
+    pub fn mean(&self) -> Duration {
+        Duration::from_nanos(u64::try_from(self.sum.as_nanos()).unwrap_or(u64::MAX) / self.frames.max(1))
+    }
+
+    fn count(&mut self, late: Duration) {
+        self.frames += 1;
+        self.sum += late;
+        self.most = self.most.max(late);
+    }
+}
+
 /// Frames that may be on one way at a time, beside those in its queue.
 const MOST_TRAVELLING: u64 = 32_768;
 
@@ -49,6 +72,7 @@ struct State<R: Runtime> {
     silence: Option<Silence>,
     silenced: [u64; 2],
     overflowed: [u64; 2],
+    late: [Lateness; 2],
     tap: Option<Tap>,
 }
 
@@ -70,7 +94,7 @@ impl<R: Runtime> Wire<R> {
         let [out, back] = impairments;
         let out = Direction::new(out, |purpose| stream(&format!("out {purpose}")));
         let back = Direction::new(back, |purpose| stream(&format!("in {purpose}")));
-        let receivers = [0, 1].map(|_| Receiver { timer: runtime.timer(), armed: None, driver: None });
+        let receivers = [0, 1].map(|_| Receiver { timer: runtime.exact_timer(), armed: None, driver: None });
         let state = State {
             cable: Cable::new(duplex, out, back),
             held: [[false; 2]; 2],
@@ -78,6 +102,7 @@ impl<R: Runtime> Wire<R> {
             silence: None,
             silenced: [0; 2],
             overflowed: [0; 2],
+            late: Default::default(),
             tap: None,
         };
         Self(Arc::new(Shared { runtime, state: Mutex::new(state) }))
@@ -146,6 +171,11 @@ impl<R: Runtime> Wire<R> {
         self.lock().overflowed[index(way)]
     }
 
+    /// By how much the runtime's timers, and whoever waited, have missed the times of one way.
+    pub fn lateness(&self, way: Way) -> Lateness {
+        self.lock().late[index(way)]
+    }
+
     /// Puts a frame onto the wire. Up to 32,768 travel at a time; one more is lost.
     pub fn offer(&self, way: Way, frame: Bytes) {
         let now = self.0.runtime.now();
@@ -179,9 +209,12 @@ impl<R: Runtime> Wire<R> {
         let outcome = loop {
             let now = self.0.runtime.now();
             let state = &mut *guard;
+            state.cable.handle_timeout(now);
+            let due = state.cable.direction(way).next_arrival();
             let arrived = state.cable.poll_arrival(way, now);
             state.show_lost(now, way);
             if let Some(frame) = arrived {
+                state.late[index(way)].count(due.map_or(Duration::ZERO, |due| now.since(due)));
                 state.show(now, way, Passing::Arrived, &frame);
                 break Poll::Ready(frame);
             }
