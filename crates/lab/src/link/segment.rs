@@ -33,6 +33,7 @@ struct Segment {
 
 struct Port {
     machine: usize,
+    mac: MacAddress,
     plugged: bool,
     cable: Cable,
     /// The event at which something happens on the cable next; never later than that.
@@ -113,23 +114,46 @@ impl Segments {
     }
 }
 
+impl Segment {
+    /// The address of a card of `machine` that is not plugged in.
+    fn idle_address(&self, machine: usize) -> Option<MacAddress> {
+        let mut cards = self.ports.iter().filter(|port| port.machine == machine);
+        let in_use = |mac| self.ports.iter().any(|port| port.plugged && port.mac == mac);
+        cards.find(|port| !in_use(port.mac)).map(|port| port.mac)
+    }
+}
+
 impl State {
-    /// Plugs `machine` in at a new port, with an address of its own. What its earlier ports were told holds no more.
+    /// Plugs `machine` in at a new port, with an address of its own: that of a plug of its which was pulled, for a card keeps
+    /// the address it was made with. What its earlier ports were told holds no more.
     pub(super) fn plug(&mut self, segment: usize, machine: usize) -> (usize, MacAddress) {
         let name = self.segments.0[segment].name.clone();
         let owner = self.net.machines[machine].name.clone();
         let mut stream = |what: String| self.streams.next(&owner, 0, &what);
-        let mut mac = [0; 6];
-        stream(format!("link {name}: address")).fill(&mut mac);
-        // Locally administered, of one station (IEEE 802, clause 8).
-        mac[0] = mac[0] & !1 | 2;
+        let mac = self.segments.0[segment].idle_address(machine).unwrap_or_else(|| {
+            let mut mac = [0; 6];
+            stream(format!("link {name}: address")).fill(&mut mac);
+            // Locally administered, of one station (IEEE 802, clause 8).
+            mac[0] = mac[0] & !1 | 2;
+            MacAddress(mac)
+        });
         let mut direction = |way: &str| {
             Direction::new(Impairments::default(), |purpose| stream(format!("link {name} {way}: {purpose}")))
         };
         let cable = Cable::new(Duplex::Full, direction("out"), direction("in"));
-        let ports = &mut self.segments.0[segment].ports;
-        ports.push(Port { machine, plugged: true, cable, alarm: None, ring: VecDeque::new(), driver: None });
-        (ports.len() - 1, MacAddress(mac))
+        let Segment { ports, learned, .. } = &mut self.segments.0[segment];
+        // It is not behind the port any more where it was seen.
+        learned.remove(&mac);
+        ports.push(Port {
+            machine,
+            mac,
+            plugged: true,
+            cable,
+            alarm: None,
+            ring: VecDeque::new(),
+            driver: None,
+        });
+        (ports.len() - 1, mac)
     }
 
     /// Changes every cable of `machine`.

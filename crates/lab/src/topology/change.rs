@@ -74,7 +74,7 @@ pub enum Change {
         /// Which.
         node: String,
     },
-    /// A crashed node is up again, with its addresses, but with new hardware addresses and new random streams; its
+    /// A crashed node is up again, with its addresses, hardware addresses too, but with new random streams; its
     /// programs start from the beginning.
     Restart {
         /// Which.
