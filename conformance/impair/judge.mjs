@@ -15,6 +15,7 @@ const { Toxiproxy } = toxiproxy;
 const here = import.meta.dirname;
 const MEGABYTES = Number(process.env.MEGABYTES ?? 100);
 const FULL = process.env.FULL === "1";
+const ONLY = process.env.PRESETS?.split(",");
 const whole = MEGABYTES * 1_000_000;
 let [passed, failed] = [0, 0];
 
@@ -71,7 +72,7 @@ async function presets() {
   const server = new WebSocketServer({ port: await freePort(), host: "127.0.0.1" });
   server.on("connection", (socket) => socket.on("message", (data, binary) => socket.send(data, { binary })));
   await once(server, "listening");
-  await Promise.all(Object.keys(PRESETS).map(async (name) => {
+  await Promise.all(Object.keys(PRESETS).filter((name) => ONLY?.includes(name) ?? true).map(async (name) => {
     await judge(`nginx to curl through ${name}`, async () => {
       const { port, program } = await impair(web.port, "--preset", name);
       const took = await download(port, name, world.sums[name], FULL ? 7_200 : 150);

@@ -102,7 +102,8 @@ export async function nginx(directory) {
     conf,
     `${process.getuid() === 0 ? "user root;" : ""} daemon off; worker_processes 1; pid ${directory}/pid; error_log ${directory}/errors;
      events {}
-     http { access_log off; client_body_temp_path ${directory}/body; proxy_temp_path ${directory}/proxy;
+     # A slow link may keep nginx waiting for longer than its usual minute: the kernel's buffers before it are large.
+     http { access_log off; send_timeout 1h; client_body_temp_path ${directory}/body; proxy_temp_path ${directory}/proxy;
        fastcgi_temp_path ${directory}/fastcgi; uwsgi_temp_path ${directory}/uwsgi; scgi_temp_path ${directory}/scgi;
        server { listen 127.0.0.1:${port}; root ${directory}/www; } }`,
   );

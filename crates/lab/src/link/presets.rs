@@ -152,7 +152,8 @@ fn web_page_test(rate: Rate, round_trip_millis: u64) -> Impairments {
 
 /// A Pareto distribution whose median is 10 ms and whose ninth decile is 50 ms, so that there and back they are about 20
 /// and 100. With shape 3, of the standard distribution they are -0.277 and 0.755: that gives the deviation, and from it the
-/// mean. 2 % are lost, in bursts of five on average.
+/// mean. 2 % are lost: every other one of bursts of five on average. The model counts packets and not time, so where nothing at
+/// all passed, a sender that backs off would meet the same burst for minutes.
 fn wifi_bad() -> Impairments {
     let spread = Duration::from_millis(39);
     Impairments {
@@ -161,10 +162,10 @@ fn wifi_bad() -> Impairments {
         delay: Duration::from_millis(21),
         jitter: Jitter { distribution: Distribution::Pareto, ..Jitter::uniform(spread) },
         loss: Loss::GilbertElliott {
-            // p / (p + r) = 2 %.
-            p: Chance::per_million(4_082),
+            // p / (p + r) = 4 %.
+            p: Chance::per_million(8_333),
             r: Chance::percent(20),
-            h: Chance::NEVER,
+            h: Chance::percent(50),
             k: Chance::ALWAYS,
         },
         ..Impairments::default()
