@@ -128,6 +128,8 @@ fn numbers_have_units() {
         ("\"100Mbit\"", "\"100Mbps\"", "\"100Mbps", "is no unit of a rate"),
         ("\"192.0.2.0/30\"", "\"192.0.2.0\"", "\"192.0.2.0\"", "10.1.0.0/24"),
         ("\"1ms\"", "\"1\"", "\"1\"", "has no unit"),
+        ("delay = \"50us\"", "mtu = 1280", "1280", "has no unit"),
+        ("delay = \"50us\"", "mtu = \"64B\"", "\"64B\"", "between 576B"),
     ] {
         let (place, said) = said_at(right, wrong, place);
         assert!(said.starts_with(&place), "not at {place}: {said}");

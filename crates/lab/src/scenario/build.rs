@@ -33,7 +33,7 @@ pub(super) fn topology(scenario: &Scenario) -> Result<Topology, Problem> {
             _ => LinkPlan::ethernet(name).impair(between(link, "", "")),
         };
         plan = plan.network(subnet);
-        if let Some(mtu) = link.mtu {
+        if let Some(mtu) = link.mtu.and_then(|mtu| u16::try_from(mtu.as_bytes()).ok()) {
             plan = plan.mtu(mtu);
         }
         topology = topology.link(plan);

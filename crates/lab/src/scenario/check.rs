@@ -109,10 +109,10 @@ impl<'a> Check<'a> {
             {
                 self.problem(path!["link", name.as_str(), "subnet"], error);
             }
-            if link.mtu.is_some_and(|mtu| mtu < 576) {
+            if link.mtu.is_some_and(|mtu| !(576..=u64::from(u16::MAX)).contains(&mtu.as_bytes())) {
                 self.problem(
                     path!["link", name.as_str(), "mtu"],
-                    "the shortest MTU that IPv4 promises is 576 (RFC 1122)",
+                    "an MTU lies between 576B, the shortest that IPv4 promises (RFC 1122), and 65535B",
                 );
             }
             if !self.scenario.node.values().any(|node| node.on.contains(name)) {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text::Read;
 use crate::link::{Discipline, Displaced, Impairments, Jitter, Loss, Preset, Reordering, Schedule};
-use crate::units::{Chance, Delay, Rate, UnitError};
+use crate::units::{Chance, Delay, Rate, Size, UnitError};
 
 /// A link: an Ethernet segment for any number of nodes. What it does to frames counts one way, in each direction.
 ///
@@ -22,8 +22,8 @@ pub struct Link {
     pub kind: LinkKind,
     /// The addresses of its network, as `10.1.0.0/24`; without it one is chosen.
     pub subnet: Option<String>,
-    /// Bytes of the longest IP packet. 1500.
-    pub mtu: Option<u16>,
+    /// The longest IP packet. 1500 bytes.
+    pub mtu: Option<Size>,
     /// Who may speak when.
     pub duplex: Duplex,
     /// What it does to frames, before what is said beside: a link that people know, such as `3g`.
@@ -296,7 +296,7 @@ impl<'de> Deserialize<'de> for Link {
                     match &*key {
                         "kind" => link.kind = map.next_value::<SomeKind>()?.0,
                         "subnet" => link.subnet = Some(map.next_value()?),
-                        "mtu" => link.mtu = Some(map.next_value()?),
+                        "mtu" => link.mtu = Some(map.next_value::<Read<Size>>()?.0),
                         "duplex" => link.duplex = map.next_value::<Read<_>>()?.0,
                         "preset" => link.preset = Some(map.next_value::<Read<_>>()?.0),
                         "person" => link.person = Some(map.next_value()?),
@@ -343,7 +343,7 @@ impl Serialize for Link {
             map.serialize_entry("subnet", subnet)?;
         }
         if let Some(mtu) = mtu {
-            map.serialize_entry("mtu", mtu)?;
+            map.serialize_entry("mtu", &mtu.to_string())?;
         }
         if *duplex != Duplex::default() {
             map.serialize_entry("duplex", &duplex.to_string())?;
