@@ -29,7 +29,7 @@ pub(super) fn whole(kept: &Kept, real: Duration) -> String {
 
 /// What was not as expected in a run, a line each.
 pub(super) fn failures(outcome: &Outcome) -> String {
-    outcome.verdicts.iter().filter(|verdict| !verdict.holds).map(verdict).collect()
+    outcome.verdicts.iter().filter(|verdict| !verdict.holds()).map(verdict).collect()
 }
 
 /// That all was as expected under so many seeds.

@@ -80,9 +80,57 @@ fn a_hub_without_recovery_is_found_out() {
     let (before, after) = (checked.scenario(), &shrunk.scenario);
     assert!(after.expect.len() < before.expect.len() || after.node.len() < before.node.len());
     assert!(after.to_toml().len() < before.to_toml().len(), "{}", after.to_toml());
+    // It shows what it showed before: alice is cut off by the router that forgot, and not, say, never there.
+    assert_eq!(
+        shrunk.outcome.failure().and_then(|verdict| verdict.fault),
+        failure.failure().and_then(|one| one.fault)
+    );
+    assert!(after.at.iter().any(|event| event.called() == "rebind"), "{}", after.to_toml());
+    assert!(shrunk.outcome.noticed["alice"].contains("lost history"), "{:?}", shrunk.outcome.noticed);
     // What was written fails again, under the same seed, in a lab of its own.
     let again = Checked::parse("shrunk.toml", &after.to_toml(), &programs).expect("it makes sense");
     let outcome = again.run(failure.seed);
     assert!(!outcome.holds());
     assert_eq!(outcome.hash, shrunk.outcome.hash);
+}
+
+/// Less than was expected comes by itself where less time or fewer programs are left: not so here.
+#[test]
+fn what_is_made_smaller_would_still_be_enough() {
+    let programs = programs::all();
+    let text = r#"
+        lab = 1
+        name = "upload"
+        stop = "20s"
+        link.path = { rate = "20Mbit", delay = "10ms", loss = "0.1%" }
+        link.other = { delay = "1ms" }
+        node.near = { on = ["path", "other"] }
+        node.far = { on = ["path"] }
+        node.idle = { on = ["other"] }
+        [[program]]
+        on = "far"
+        sink = { port = 9 }
+        [[program]]
+        on = "near"
+        bulk = { to = "far:9" }
+        [[program]]
+        on = "idle"
+        echo = { port = 7 }
+        [[at]]
+        t = "3s"
+        cut = { link = "path" }
+        [[expect]]
+        bound = { of = "count bytes", on = "far", least = "10000000" }
+        [[expect]]
+        no_socket_left = { on = ["idle"] }
+    "#;
+    let checked = Checked::parse("upload.toml", text, &programs).expect("it makes sense");
+    let failure = checked.run(1);
+    let shrunk = checked.shrink(&failure, &programs, 100, |_| true);
+    let (left, told) = (&shrunk.scenario, shrunk.scenario.to_toml());
+    assert_eq!(left.at.len(), 1, "the cut is what it is about: {told}");
+    assert_eq!((left.program.len(), left.node.len(), left.expect.len()), (2, 2, 1), "{told}");
+    // 10 MB take 4.2 s at 20 Mbit/s.
+    let stop = std::time::Duration::from(left.stop);
+    assert!((4_200..10_000).contains(&stop.as_millis()), "{told}");
 }

@@ -23,13 +23,75 @@ pub struct Verdict {
     pub seen: String,
     /// When that was decided, after the start; `None` when only at the end.
     pub at: Option<Duration>,
+    /// In which way it did not come about, if so.
+    pub fault: Option<Fault>,
+}
+
+/// In which way something did not come about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Another number was sent than expected.
+    Unsent,
+    /// What was sent did not arrive.
+    Missing,
+    /// It arrived more than once.
+    Repeated,
+    /// It arrived out of order.
+    Disordered,
+    /// It came too late.
+    Late,
+    /// It was never noticed.
+    Unnoticed,
+    /// What an expectation counts its time from did not happen.
+    NoEvent,
+    /// It was noticed, and should not have been.
+    Noticed,
+    /// It was not measured at all.
+    Unmeasured,
+    /// It was less than expected.
+    TooLittle,
+    /// It was more than expected.
+    TooMuch,
+    /// It was not less than something else.
+    NotLess,
+    /// Connections were left.
+    Left,
+    /// A program gave up, or did not end.
+    Program,
+}
+
+impl Fault {
+    /// Whether something is not there that should be: then a scenario in which less happens may fail for that alone.
+    pub(super) fn is_lack(self) -> bool {
+        match self {
+            Self::Unsent
+            | Self::Missing
+            | Self::Late
+            | Self::Unnoticed
+            | Self::NoEvent
+            | Self::Unmeasured
+            | Self::TooLittle
+            | Self::NotLess => true,
+            Self::Repeated
+            | Self::Disordered
+            | Self::Noticed
+            | Self::TooMuch
+            | Self::Left
+            | Self::Program => false,
+        }
+    }
+}
+
+impl Verdict {
     /// Whether it came about.
-    pub holds: bool,
+    pub fn holds(&self) -> bool {
+        self.fault.is_none()
+    }
 }
 
 impl Display for Verdict {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        let mark = if self.holds { "ok    " } else { "FAILED" };
+        let mark = if self.holds() { "ok    " } else { "FAILED" };
         write!(formatter, "{mark} {}: {}", self.expected, self.seen)?;
         self.at.iter().try_for_each(|at| write!(formatter, " (at {:.6} s)", at.as_secs_f64()))
     }
@@ -98,8 +160,11 @@ pub(super) struct Evidence<'a> {
     pub(super) left: Vec<(String, Vec<String>)>,
 }
 
-/// What an expectation comes to: what was seen and when, good or bad.
-type Finding = Result<(String, Option<Instant>), (String, Option<Instant>)>;
+/// What an expectation comes to: what was seen and when, and what is wrong with it.
+type Finding = Result<(String, Option<Instant>), Bad>;
+
+/// What was seen and when, and what is wrong with it.
+type Bad = (Fault, String, Option<Instant>);
 
 impl Evidence<'_> {
     pub(super) fn judge(&self, index: usize, expectation: &Expectation) -> Verdict {
@@ -112,10 +177,12 @@ impl Evidence<'_> {
             Expectation::Queue(queue) => self.queue(queue),
             Expectation::NoSocketLeft(none) => self.no_socket_left(none),
         };
-        let holds = finding.is_ok();
-        let (Ok((seen, at)) | Err((seen, at))) = finding;
+        let (fault, seen, at) = match finding {
+            Ok((seen, at)) => (None, seen, at),
+            Err((fault, seen, at)) => (Some(fault), seen, at),
+        };
         let at = at.map(|at| at.since(self.start));
-        Verdict { expectation: Some(index), expected, seen, at, holds }
+        Verdict { expectation: Some(index), expected, seen, at, fault }
     }
 
     fn page(&self, name: &str) -> &Page {
@@ -153,7 +220,10 @@ impl Evidence<'_> {
             let sent: Vec<u64> = self.page(from).sent.iter().map(|(number, _)| *number).collect();
             let count = delivered.count.unwrap_or(sent.len() as u64);
             if sent.len() as u64 != count || count == 0 {
-                return (expected, Err((format!("{from} sent {} messages", sent.len()), None)));
+                return (
+                    expected,
+                    Err((Fault::Unsent, format!("{from} sent {} messages", sent.len()), None)),
+                );
             }
             for to in to {
                 match self.arrived(delivered, from, &sent, to) {
@@ -167,31 +237,25 @@ impl Evidence<'_> {
     }
 
     /// When the last of what `from` sent arrived at `to`, or what went wrong first.
-    fn arrived(
-        &self,
-        delivered: &Delivered,
-        from: &str,
-        sent: &[u64],
-        to: &str,
-    ) -> Result<Instant, (String, Option<Instant>)> {
+    fn arrived(&self, delivered: &Delivered, from: &str, sent: &[u64], to: &str) -> Result<Instant, Bad> {
         let nothing = Vec::new();
         let received = self.page(to).received.get(from).unwrap_or(&nothing);
         let deadline = delivered.by.is_some().then(|| self.moment(delivered.by.as_ref())).flatten();
         let mut seen = BTreeSet::new();
         let mut last = self.start;
         for &(number, at) in received {
-            let bad = |what: String| Err((format!("{to} received {what}"), Some(at)));
+            let bad = |fault, what: String| Err((fault, format!("{to} received {what}"), Some(at)));
             let again = !seen.insert(number);
             if again && !delivered.repeated {
-                return bad(format!("message {number} of {from} again"));
+                return bad(Fault::Repeated, format!("message {number} of {from} again"));
             }
             let greatest = seen.last().copied().unwrap_or(number);
             if greatest > number && !delivered.unordered && !again {
-                return bad(format!("message {number} of {from} after {greatest}"));
+                return bad(Fault::Disordered, format!("message {number} of {from} after {greatest}"));
             }
             if let Some(late) = deadline.filter(|deadline| at > *deadline) {
                 let by = tell(at.since(late));
-                return bad(format!("message {number} of {from} {by} too late"));
+                return bad(Fault::Late, format!("message {number} of {from} {by} too late"));
             }
             last = last.max(at);
         }
@@ -207,7 +271,7 @@ impl Evidence<'_> {
             sent.len(),
             some.join(", ")
         );
-        Err((what, None))
+        Err((Fault::Missing, what, None))
     }
 
     fn noticed(&self, noticed: &Noticed) -> (String, Finding) {
@@ -215,7 +279,7 @@ impl Evidence<'_> {
         let since = after.as_ref().map_or_else(|| "the start".to_owned(), Moment::to_string);
         let expected = format!("{on} noticed {what:?} within {within} after {since}");
         let Some(from) = self.moment(after.as_ref()) else {
-            return (expected, Err((format!("{since} did not happen"), None)));
+            return (expected, Err((Fault::NoEvent, format!("{since} did not happen"), None)));
         };
         let first = self.page(on).noticed.iter().find(|(at, noticed)| *at >= from && noticed == what);
         let finding = match first {
@@ -227,12 +291,16 @@ impl Evidence<'_> {
                     true => format!("{on} noticed nothing"),
                     false => format!("not then; in all, {on} noticed {}", others.join(", ")),
                 };
-                Err((seen, None))
+                Err((Fault::Unnoticed, seen, None))
             }
             Some((at, _)) => {
                 let took = at.since(from);
                 let seen = format!("after {}", tell(took));
-                if took <= (*within).into() { Ok((seen, Some(*at))) } else { Err((seen, Some(*at))) }
+                if took <= (*within).into() {
+                    Ok((seen, Some(*at)))
+                } else {
+                    Err((Fault::Late, seen, Some(*at)))
+                }
             }
         };
         (expected, finding)
@@ -246,7 +314,7 @@ impl Evidence<'_> {
         let first = self.page(on).noticed.iter().find(|(at, noticed)| *at >= from && noticed == what);
         let finding = match first {
             None => Ok(("never".to_owned(), None)),
-            Some((at, _)) => Err(("it did".to_owned(), Some(*at))),
+            Some((at, _)) => Err((Fault::Noticed, "it did".to_owned(), Some(*at))),
         };
         (expected, finding)
     }
@@ -262,12 +330,14 @@ impl Evidence<'_> {
                 .map(|text| Quantity::read(of, text).expect("the scenario was checked: it is a bound"))
         };
         let finding = match self.measure(of, on) {
-            None => Err((format!("{on} measured no such thing"), None)),
-            Some(value) => {
-                let fits = read(least).is_none_or(|least| value >= least)
-                    && read(most).is_none_or(|most| value <= most);
-                if fits { Ok((value.to_string(), None)) } else { Err((value.to_string(), None)) }
+            None => Err((Fault::Unmeasured, format!("{on} measured no such thing"), None)),
+            Some(value) if read(least).is_some_and(|least| value < least) => {
+                Err((Fault::TooLittle, value.to_string(), None))
             }
+            Some(value) if read(most).is_some_and(|most| value > most) => {
+                Err((Fault::TooMuch, value.to_string(), None))
+            }
+            Some(value) => Ok((value.to_string(), None)),
         };
         (expected, finding)
     }
@@ -279,10 +349,10 @@ impl Evidence<'_> {
         let finding = match (self.measure(of, on), self.measure(of, than)) {
             (Some(one), Some(other)) => {
                 let seen = format!("{one} against {other}");
-                if one.times(*times) < other { Ok((seen, None)) } else { Err((seen, None)) }
+                if one.times(*times) < other { Ok((seen, None)) } else { Err((Fault::NotLess, seen, None)) }
             }
-            (None, _) => Err((format!("{on} measured no such thing"), None)),
-            (_, None) => Err((format!("{than} measured no such thing"), None)),
+            (None, _) => Err((Fault::Unmeasured, format!("{on} measured no such thing"), None)),
+            (_, None) => Err((Fault::Unmeasured, format!("{than} measured no such thing"), None)),
         };
         (expected, finding)
     }
@@ -315,7 +385,7 @@ impl Evidence<'_> {
             Limit::Bytes(most) => bytes <= most.as_bytes(),
             Limit::Packets(most) => frames <= u64::from(most),
         };
-        (expected, if fits { Ok((seen, None)) } else { Err((seen, None)) })
+        (expected, if fits { Ok((seen, None)) } else { Err((Fault::TooMuch, seen, None)) })
     }
 
     fn no_socket_left(&self, none: &NoSocketLeft) -> (String, Finding) {
@@ -330,7 +400,7 @@ impl Evidence<'_> {
             .collect();
         let finding = match left.is_empty() {
             true => Ok(("none".to_owned(), None)),
-            false => Err((left.join("; "), None)),
+            false => Err((Fault::Left, left.join("; "), None)),
         };
         (expected, finding)
     }

@@ -40,7 +40,7 @@ impl Display for Report {
 
 impl Display for Suite {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        let failures = self.verdicts.iter().filter(|verdict| !verdict.holds).count();
+        let failures = self.verdicts.iter().filter(|verdict| !verdict.holds()).count();
         let seconds = self.took.as_secs_f64();
         writeln!(
             formatter,
@@ -57,7 +57,7 @@ impl Display for Suite {
                 Escaped(&self.seeds),
                 Escaped(&self.file),
             )?;
-            if verdict.holds {
+            if verdict.holds() {
                 writeln!(formatter, "/>")?;
                 continue;
             }
@@ -103,7 +103,7 @@ mod tests {
             expected: "p99 \"latency\" < 3 & more".to_owned(),
             seen: "1 > 0\u{1}".to_owned(),
             at: None,
-            holds: false,
+            fault: Some(crate::scenario::Fault::TooMuch),
         };
         let suite = Suite {
             file: "a.toml".to_owned(),

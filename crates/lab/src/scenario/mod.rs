@@ -59,6 +59,7 @@
 //! ```
 
 mod build;
+mod calm;
 mod check;
 mod context;
 mod document;
@@ -85,7 +86,7 @@ pub use event::{Action, BlackHole, Event, OnLink, OnNode, Set, Silence, Skew, Wh
 pub use expectation::{Bound, Delivered, Expectation, Less, Names, NoSocketLeft, Noticed, Queue, Unnoticed};
 pub use format::{Kind, Node, Program, Routing, Scenario, VERSION};
 pub use journal::{Clock, Journal, Line};
-pub use judge::Verdict;
+pub use judge::{Fault, Verdict};
 pub use junit::{Report, Suite};
 pub use link::{Change, Duplex, Link, LinkKind};
 pub use measure::{Measure, MeasureError};

@@ -1,7 +1,7 @@
 //! One run of a scenario under one seed.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use super::document::Checked;
 use super::expectation::Expectation;
 use super::format::{Kind, Scenario};
 use super::journal::{Clock, Journal, Line, Page, Pages, lock};
-use super::judge::{Evidence, Verdict};
+use super::judge::{Evidence, Fault, Verdict};
 use super::registry::{Ended, Start};
 use crate::capture::{CaptureConfig, CaptureFile};
 use crate::follow::FollowError;
@@ -39,17 +39,19 @@ pub struct Outcome {
     pub verdicts: Vec<Verdict>,
     /// What happened, in order, as far as programs and the scenario told it.
     pub story: Vec<(Duration, Line)>,
+    /// What each program noticed at some time, in its own words.
+    pub noticed: BTreeMap<Arc<str>, BTreeSet<String>>,
 }
 
 impl Outcome {
     /// Whether all that was expected came about.
     pub fn holds(&self) -> bool {
-        self.verdicts.iter().all(|verdict| verdict.holds)
+        self.verdicts.iter().all(|verdict| verdict.holds())
     }
 
     /// The first thing that was expected and did not come about.
     pub fn failure(&self) -> Option<&Verdict> {
-        self.verdicts.iter().find(|verdict| !verdict.holds)
+        self.verdicts.iter().find(|verdict| !verdict.holds())
     }
 }
 
@@ -117,9 +119,10 @@ impl Checked {
                     expected: "no program panics".to_owned(),
                     seen: message(panic.as_ref()),
                     at: Some(lab.now().since(Instant::ORIGIN)),
-                    holds: false,
+                    fault: Some(Fault::Program),
                 }],
                 story: Vec::new(),
+                noticed: BTreeMap::new(),
             },
         }
     }
@@ -318,8 +321,18 @@ impl<'a> Run<'a> {
         verdicts.extend(expectations.map(|(index, one)| evidence.judge(index, one)));
         let took = self.lab.now().since(Instant::ORIGIN);
         let frames = self.scenario.link.keys().map(|link| self.frames(link)).sum();
+        let words = |page: &Page| page.noticed.iter().map(|(_, what)| what.clone()).collect();
+        let noticed = pages.programs.iter().map(|page| (page.name.clone(), words(page))).collect();
         let story = pages.story.into_iter().map(|line| (line.at.since(self.start), line)).collect();
-        Outcome { seed: self.seed, took, frames, hash: self.lab.transcript().hash(), verdicts, story }
+        Outcome {
+            seed: self.seed,
+            took,
+            frames,
+            hash: self.lab.transcript().hash(),
+            verdicts,
+            story,
+            noticed,
+        }
     }
 
     /// Programs that gave up, or do not end.
@@ -333,7 +346,7 @@ impl<'a> Run<'a> {
                 expected: format!("{} runs to its end", self.scenario.program[*index].called()),
                 seen: format!("it gave up: {why}"),
                 at: Some(at.since(self.start)),
-                holds: false,
+                fault: Some(Fault::Program),
             })
             .collect();
         if living.running > 0 {
@@ -342,7 +355,7 @@ impl<'a> Run<'a> {
                 expected: format!("all programs end within {} of being asked to", self.scenario.drain),
                 seen: format!("{} still run", living.running),
                 at: None,
-                holds: false,
+                fault: Some(Fault::Program),
             });
         }
         verdicts

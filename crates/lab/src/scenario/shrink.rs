@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use toml::Value;
 
+use super::calm::calm;
 use super::document::Checked;
 use super::expectation::Expectation;
 use super::format::Scenario;
-use super::judge::Verdict;
+use super::judge::{Fault, Verdict};
 use super::registry::Programs;
 use super::run::Outcome;
 use crate::units::Delay;
@@ -23,78 +24,166 @@ pub struct Shrunk {
     pub runs: usize,
 }
 
+type Step = fn(&Scenario) -> Vec<Scenario>;
+
 /// What is tried, in this order, again and again until nothing helps: what drops most comes first.
-const STEPS: &[fn(&Scenario) -> Vec<Scenario>] =
+const STEPS: &[Step] =
     &[drop_expectations, drop_events, drop_programs, drop_nodes, calm_links, halve_counts, halve_times];
+
+/// What is tried where nothing tells whether something is lacking only because less happens.
+const CAREFUL_STEPS: &[Step] = &[drop_expectations, drop_nodes, calm_links];
 
 impl Checked {
     /// Makes it smaller while it still fails under the seed of `failure`, and in the same way: events, programs, nodes and
     /// impairments are dropped one by one, counts and times halved. At most so many runs; `each` is told of each, and ends
     /// it by `false`.
+    ///
+    /// A scenario in which too little happens for what it expects fails as well, and shows nothing. So where something is
+    /// lacking, what is left must still be enough for it: it must be there when nothing goes wrong on the same network, or, of
+    /// what a program notices only when something does, the program must notice all else that it noticed before.
     pub fn shrink(
         &self,
         failure: &Outcome,
         programs: &Programs,
         runs: usize,
-        mut each: impl FnMut(usize) -> bool,
+        each: impl FnMut(usize) -> bool,
     ) -> Shrunk {
         let mut best = Shrunk { scenario: self.scenario.clone(), outcome: failure.clone(), runs: 0 };
         let Some(wanted) = failure.failure().map(|verdict| Cause::of(&self.scenario, verdict)) else {
             return best;
         };
+        let mut trial = Trial { programs, seed: failure.seed, wanted, most: runs, runs: 0, each };
+        let guard = trial.guard(&self.scenario, failure);
+        let steps = if guard == Guard::Careful { CAREFUL_STEPS } else { STEPS };
         let mut helped = true;
         while helped {
             helped = false;
-            for step in STEPS {
+            for step in steps {
                 // What has helped once is tried again at once: half of a half.
                 while let Some((scenario, outcome)) = step(&best.scenario).into_iter().find_map(|candidate| {
-                    if best.runs >= runs || candidate == best.scenario {
-                        return None;
-                    }
-                    let checked = candidate.clone().check(programs).ok()?;
-                    best.runs += 1;
-                    if !each(best.runs) {
-                        best.runs = runs;
-                        return None;
-                    }
-                    let outcome = checked.run(failure.seed);
-                    let same =
-                        outcome.failure().is_some_and(|verdict| Cause::of(&candidate, verdict) == wanted);
-                    same.then_some((candidate, outcome))
+                    let outcome = (candidate != best.scenario).then(|| trial.fails(&candidate))??;
+                    trial.passes(&guard, &candidate, &outcome).then_some((candidate, outcome))
                 }) {
                     (best.scenario, best.outcome) = (scenario, outcome);
                     helped = true;
                 }
             }
         }
+        best.runs = trial.runs;
         best
     }
 }
 
+/// Runs candidates, as many as may be.
+struct Trial<'a, F> {
+    programs: &'a Programs,
+    seed: u64,
+    wanted: Cause,
+    most: usize,
+    runs: usize,
+    each: F,
+}
+
+impl<F: FnMut(usize) -> bool> Trial<'_, F> {
+    fn run(&mut self, candidate: &Scenario) -> Option<Outcome> {
+        if self.runs >= self.most {
+            return None;
+        }
+        let checked = candidate.clone().check(self.programs).ok()?;
+        self.runs += 1;
+        if !(self.each)(self.runs) {
+            self.most = self.runs;
+            return None;
+        }
+        Some(checked.run(self.seed))
+    }
+
+    /// What a candidate comes to, if it fails in the way that is wanted.
+    fn fails(&mut self, candidate: &Scenario) -> Option<Outcome> {
+        let outcome = self.run(candidate)?;
+        let same = outcome.failure().is_some_and(|verdict| Cause::of(candidate, verdict) == self.wanted);
+        same.then_some(outcome)
+    }
+
+    /// What keeps candidates from failing for nothing but that less happens in them.
+    fn guard(&mut self, scenario: &Scenario, failure: &Outcome) -> Guard {
+        if !self.wanted.fault.is_lack() {
+            return Guard::None;
+        }
+        if self.is_enough(scenario) {
+            return Guard::Calm;
+        }
+        match self.wanted.noticer().and_then(|program| failure.noticed.get(program)) {
+            Some(noticed) => Guard::Noticed(noticed.clone()),
+            None => Guard::Careful,
+        }
+    }
+
+    /// Whether a candidate, which fails, does so for more than that less happens in it.
+    fn passes(&mut self, guard: &Guard, candidate: &Scenario, outcome: &Outcome) -> bool {
+        match guard {
+            Guard::None | Guard::Careful => true,
+            Guard::Calm => self.is_enough(candidate),
+            Guard::Noticed(all) => {
+                let noticed = self.wanted.noticer().and_then(|program| outcome.noticed.get(program));
+                noticed.is_some_and(|noticed| noticed.is_superset(all))
+            }
+        }
+    }
+
+    /// Whether a candidate would be as expected, in this point, if nothing went wrong.
+    fn is_enough(&mut self, candidate: &Scenario) -> bool {
+        let calm = calm(candidate);
+        let Some(outcome) = self.run(&calm) else { return false };
+        let mut failures = outcome.verdicts.iter().filter(|verdict| !verdict.holds());
+        failures.all(|verdict| Cause::of(&calm, verdict).about != self.wanted.about)
+    }
+}
+
+/// What keeps candidates from failing for nothing but that less happens in them.
+#[derive(PartialEq)]
+enum Guard {
+    /// They cannot.
+    None,
+    /// On a network where nothing goes wrong, they must be as expected.
+    Calm,
+    /// A program must notice all this.
+    Noticed(BTreeSet<String>),
+    /// Nothing but the steps that are taken.
+    Careful,
+}
+
 /// In which way a scenario fails.
 #[derive(Clone, Debug, PartialEq)]
-enum Cause {
-    /// An expectation of this kind about these programs.
-    Expectation(&'static str, Vec<String>),
-    /// A program that gave up.
-    Program,
+struct Cause {
+    fault: Fault,
+    /// The kind of an expectation, and the programs that it is about; `None` for a program that gave up.
+    about: Option<(&'static str, Vec<String>)>,
 }
 
 impl Cause {
+    /// Of a verdict that does not hold.
     fn of(scenario: &Scenario, verdict: &Verdict) -> Self {
-        let Some(expectation) = verdict.expectation.and_then(|index| scenario.expect.get(index)) else {
-            return Self::Program;
-        };
-        let names = match expectation {
-            Expectation::Delivered(delivered) => delivered.to.all().to_vec(),
-            Expectation::Noticed(noticed) => vec![noticed.on.clone(), noticed.what.clone()],
-            Expectation::Unnoticed(unnoticed) => vec![unnoticed.on.clone(), unnoticed.what.clone()],
-            Expectation::Bound(bound) => vec![bound.on.clone(), bound.of.to_string()],
-            Expectation::Less(less) => vec![less.on.clone(), less.of.to_string()],
-            Expectation::Queue(queue) => vec![queue.link.clone()],
-            Expectation::NoSocketLeft(_) => Vec::new(),
-        };
-        Self::Expectation(expectation.kind(), names)
+        let expectation = verdict.expectation.and_then(|index| scenario.expect.get(index));
+        let about = expectation.map(|expectation| {
+            let names = match expectation {
+                Expectation::Delivered(delivered) => delivered.to.all().to_vec(),
+                Expectation::Noticed(noticed) => vec![noticed.on.clone(), noticed.what.clone()],
+                Expectation::Unnoticed(unnoticed) => vec![unnoticed.on.clone(), unnoticed.what.clone()],
+                Expectation::Bound(bound) => vec![bound.on.clone(), bound.of.to_string()],
+                Expectation::Less(less) => vec![less.on.clone(), less.of.to_string()],
+                Expectation::Queue(queue) => vec![queue.link.clone()],
+                Expectation::NoSocketLeft(_) => Vec::new(),
+            };
+            (expectation.kind(), names)
+        });
+        Self { fault: verdict.fault.unwrap_or(Fault::Program), about }
+    }
+
+    /// Who should have noticed something.
+    fn noticer(&self) -> Option<&str> {
+        let (_, names) = self.about.as_ref().filter(|(kind, _)| *kind == "noticed")?;
+        names.first().map(String::as_str)
     }
 }
 
@@ -163,15 +252,17 @@ fn calm_links(scenario: &Scenario) -> Vec<Scenario> {
     calmer
 }
 
-/// Halves a count wherever it stands: what is sent and what is expected go together.
+const PORT: &str = "port";
+
+/// Halves a count wherever it stands, what is sent and what is expected together. A `port` is no count.
 fn halve_counts(scenario: &Scenario) -> Vec<Scenario> {
     let mut counts = BTreeSet::new();
     for program in &scenario.program {
-        program.settings.values().for_each(|value| collect(value, &mut counts));
+        collect(&Value::Table(program.settings.clone()), &mut counts);
     }
     each(scenario, counts.into_iter().rev(), |copy, count| {
         for program in &mut copy.program {
-            program.settings.iter_mut().for_each(|(_, value)| replace(value, count));
+            replace_in(&mut program.settings, count);
         }
         for expectation in &mut copy.expect {
             if let Expectation::Delivered(delivered) = expectation
@@ -189,16 +280,22 @@ fn collect(value: &Value, counts: &mut BTreeSet<i64>) {
         Value::Integer(count) if *count >= 2 => {
             counts.insert(*count);
         }
-        Value::Table(table) => table.values().for_each(|value| collect(value, counts)),
+        Value::Table(table) => {
+            table.iter().filter(|(key, _)| *key != PORT).for_each(|(_, value)| collect(value, counts));
+        }
         Value::Array(array) => array.iter().for_each(|value| collect(value, counts)),
         _ => {}
     }
 }
 
+fn replace_in(table: &mut toml::Table, count: i64) {
+    table.iter_mut().filter(|(key, _)| *key != PORT).for_each(|(_, value)| replace(value, count));
+}
+
 fn replace(value: &mut Value, count: i64) {
     match value {
         Value::Integer(found) if *found == count => *found /= 2,
-        Value::Table(table) => table.iter_mut().for_each(|(_, value)| replace(value, count)),
+        Value::Table(table) => replace_in(table, count),
         Value::Array(array) => array.iter_mut().for_each(|value| replace(value, count)),
         _ => {}
     }

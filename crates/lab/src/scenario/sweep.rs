@@ -78,7 +78,7 @@ pub fn assert_as_expected(path: impl AsRef<Path>, programs: &Programs, seeds: Ra
     let swept = checked.sweep(seeds, threads, &AtomicBool::new(false), |_| {});
     if let Some(failure) = swept.failure {
         let verdicts: Vec<String> =
-            failure.verdicts.iter().filter(|one| !one.holds).map(ToString::to_string).collect();
+            failure.verdicts.iter().filter(|one| !one.holds()).map(ToString::to_string).collect();
         let (told, file, seed) = (verdicts.join("\n"), path.display(), failure.seed);
         panic!("{told}\nreplay it with: fourwire lab run {file} --seed {seed}");
     }
