@@ -206,7 +206,7 @@ macro_rules! flags {
             #[arg(
                 long = concat!($flag, "queue"), id = concat!($flag, "queue"),
                 env = concat!("FOURWIRE_IMPAIR_", $variable, "QUEUE"), value_name = "QUEUE",
-                help = concat!("Where packets wait for the rate", $where, ": so many bytes `256KiB` or packets `25p`")
+                help = concat!("Where packets wait for the rate", $where, ": so many bytes `256KiB`, packets `25p`, `codel` or `fq_codel`")
             )]
             queue: Option<Discipline>,
             #[arg(
