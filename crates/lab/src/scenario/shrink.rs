@@ -237,10 +237,14 @@ fn calm_links(scenario: &Scenario) -> Vec<Scenario> {
             copy.link.get_mut(name).into_iter().for_each(change);
             calmer.push(copy);
         };
-        if link.preset.is_some() {
-            with(&|link| (link.preset, link.person) = (None, None));
+        // A rate stays: without one, more happens and not less.
+        if let Some(preset) = link.preset {
+            with(&|link| {
+                (link.preset, link.person) = (None, None);
+                link.both.rate = link.both.rate.or(preset.up().rate);
+            });
         }
-        for both in link.both.calmer() {
+        for both in link.both.calmer().into_iter().filter(|both| both.rate == link.both.rate) {
             with(&|link| link.both.clone_from(&both));
         }
         for way in link.toward.keys() {
