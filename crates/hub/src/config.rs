@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::document;
 use crate::namespace::Namespaces;
 
 /// How a hub is set up. The same on every shard.
@@ -29,6 +30,8 @@ pub struct Config {
     pub limits: Limits,
     /// What holds for which rooms.
     pub namespaces: Namespaces,
+    /// What documents may grow to.
+    pub documents: document::Limits,
 }
 
 /// What a room keeps.
@@ -132,6 +135,7 @@ impl Default for Config {
             history: History::default(),
             limits: Limits::default(),
             namespaces: Namespaces::default(),
+            documents: document::Limits::default(),
         }
     }
 }

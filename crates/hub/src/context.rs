@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use host::{Instant, Random, Shard, WallTime};
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Share};
 use crate::centrifuge::{Disconnect, Protocol, codes};
 use crate::config::Config;
 use crate::counters::Counters;
@@ -56,11 +56,24 @@ pub(crate) enum Purpose {
     Read { channel: Arc<str>, lookup: u64 },
     /// To name the rooms.
     Names { gathering: u64 },
+    /// For a document.
+    Document { document: Arc<str>, purpose: DocumentPurpose },
+}
+
+/// What a question about a document is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DocumentPurpose {
+    /// To bring it into memory.
+    Load,
+    /// To read more of it while it is brought into memory.
+    Read,
+    /// To keep what was edited.
+    Write,
 }
 
 impl Purpose {
     fn is_reading(&self) -> bool {
-        !matches!(self, Self::Write(_))
+        !matches!(self, Self::Write(_) | Self::Document { purpose: DocumentPurpose::Write, .. })
     }
 }
 
@@ -116,7 +129,14 @@ impl<'a> Context<'a> {
     /// Fails when too much waits.
     pub(crate) fn hold(&mut self, draft: &mut Draft, more: usize) -> Result<(), Error> {
         let bytes = draft.size() + more;
-        if self.waiting.fill(&mut draft.share, bytes, self.config.limits.total_waiting_bytes) {
+        self.hold_bytes(&mut draft.share, bytes)
+    }
+
+    /// Counts so many bytes of what is to be stored as long as `share` lives.
+    ///
+    /// Fails when too much waits.
+    pub(crate) fn hold_bytes(&mut self, share: &mut Share, bytes: usize) -> Result<(), Error> {
+        if self.waiting.fill(share, bytes, self.config.limits.total_waiting_bytes) {
             Ok(())
         } else {
             Err(self.overloaded("too much waits for the store already: try again later"))
@@ -181,6 +201,12 @@ impl<'a> Context<'a> {
             self.counters.deliveries_total += sessions.len() as u64;
             self.output(Output::Fanout { sessions, protocol, frame });
         }
+    }
+
+    /// Sends one binary message to one or many clients.
+    pub(crate) fn send_binary(&mut self, sessions: Vec<SessionId>, frame: Bytes) {
+        self.counters.deliveries_total += sessions.len() as u64;
+        self.output(Output::Binary { sessions, frame });
     }
 
     /// Closes a connection. The session must be gone by now.

@@ -51,4 +51,6 @@ pub struct Counters {
     pub errors_total: BTreeMap<u16, u64>,
     /// Connections closed by us, by Centrifuge disconnect code.
     pub disconnects_total: BTreeMap<u16, u64>,
+    /// Of documents.
+    pub documents: crate::document::Counters,
 }

@@ -14,6 +14,7 @@ use crate::centrifuge::{Protocol, Push};
 use crate::config::Config;
 use crate::context::{Asked, Context, Purpose};
 use crate::counters::Counters;
+use crate::document::{self, Documents};
 use crate::identity::{Authenticator, ClientInfo};
 use crate::local::Local;
 use crate::message::{Answer, Asker, Message, ShardMessage};
@@ -74,6 +75,29 @@ pub enum Input<'a> {
         /// Its answer.
         reply: store::Reply,
     },
+    /// A client's connection to documents is open.
+    DocumentConnected {
+        /// By this name from now on.
+        session: SessionId,
+        /// What it wants.
+        opening: document::Opening,
+    },
+    /// A binary WebSocket message came on such a connection.
+    DocumentReceived {
+        /// From whom.
+        session: SessionId,
+        /// The message.
+        bytes: &'a [u8],
+    },
+    /// A program asks something of a document.
+    DocumentRequest {
+        /// By which the reply finds its way back. Of the driver's choice, not in use already.
+        ticket: u64,
+        /// The document.
+        document: &'a str,
+        /// What it asks.
+        request: document::api::Request,
+    },
     /// A program asks, by the HTTP API.
     Api {
         /// By which the reply finds its way back. Of the driver's choice, not in use already.
@@ -111,6 +135,13 @@ pub enum Output {
         /// Who it is.
         info: Arc<ClientInfo>,
     },
+    /// Send one WebSocket binary message to one or many.
+    Binary {
+        /// To whom.
+        sessions: Vec<SessionId>,
+        /// The message.
+        frame: Bytes,
+    },
     /// Close the connection. The hub has forgotten the session already; `Disconnected` may still come and does nothing.
     Close {
         /// Whose.
@@ -139,6 +170,13 @@ pub enum Output {
         /// The answer.
         reply: api::Reply,
     },
+    /// Answer a program that has asked something of a document.
+    DocumentReply {
+        /// That of the request.
+        ticket: u64,
+        /// The answer.
+        reply: document::api::Reply,
+    },
 }
 
 /// One shard's part of the hub: the sessions that this shard accepted, and the rooms that it owns.
@@ -148,6 +186,7 @@ pub struct Hub {
     random: Random,
     local: Local,
     owner: Owner,
+    documents: Documents,
     counters: Counters,
     asked: Asked,
     waiting: Budget,
@@ -169,6 +208,7 @@ impl Hub {
             random,
             local: Local::new(authenticator),
             owner: Owner::default(),
+            documents: Documents::default(),
             counters: Counters::default(),
             asked: Asked::default(),
             waiting: Budget::default(),
@@ -178,20 +218,37 @@ impl Hub {
 
     /// Takes in what happened at `now` (`wall` on the wall clock) and appends what is to be done to `outputs`.
     pub fn handle(&mut self, now: Instant, wall: WallTime, input: Input<'_>, outputs: &mut Vec<Output>) {
-        self.with(now, wall, outputs, |local, owner, context| match input {
+        self.with(now, wall, outputs, |local, owner, documents, context| match input {
             Input::Connected { session, remote, protocol, name } => {
                 local.connected(session, remote, protocol, name, context);
             }
             Input::Received { session, bytes } => local.received(session, bytes, context),
-            Input::Disconnected { session } => local.disconnected(session, context),
-            Input::Shard { from, message } => dispatch(local, owner, from, message.0, context),
+            Input::DocumentConnected { session, opening } => {
+                documents.connected(session, opening, local.authenticator(), context);
+            }
+            Input::DocumentReceived { session, bytes } => {
+                documents.received(session, bytes, local.authenticator(), context);
+            }
+            Input::DocumentRequest { ticket, document, request } => {
+                documents.ask(ticket, document, request, context);
+            }
+            Input::Disconnected { session } => {
+                local.disconnected(session, context);
+                documents.disconnected(session, context);
+            }
+            Input::Shard { from, message } => dispatch(local, owner, documents, from, message.0, context),
             Input::ShardLagged { from } => {
                 context.counters.lagged_total += 1;
                 local.lost_touch(from, context);
+                documents.lost_touch(from, context);
+                documents.forget_shard(from, context);
                 owner.forget_shard(from, context);
             }
             Input::Stored { reply } => match context.asked(reply.ticket) {
                 Some(Purpose::Names { gathering }) => local.named(gathering, reply.outcome, context),
+                Some(Purpose::Document { document, purpose }) => {
+                    documents.stored(&document, purpose, reply.outcome, context);
+                }
                 Some(purpose) => owner.stored(&purpose, reply.outcome, context),
                 None => {}
             },
@@ -202,14 +259,16 @@ impl Hub {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called, if at all.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let owner = self.owner.poll_timeout(self.config.limits.room_idle);
-        self.local.poll_timeout().into_iter().chain(owner).min()
+        let documents = self.documents.poll_timeout(&self.config.documents);
+        self.local.poll_timeout().into_iter().chain(owner).chain(documents).min()
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant, wall: WallTime, outputs: &mut Vec<Output>) {
-        self.with(now, wall, outputs, |local, owner, context| {
+        self.with(now, wall, outputs, |local, owner, documents, context| {
             local.handle_timeout(context);
             owner.handle_timeout(context);
+            documents.handle_timeout(context);
         });
     }
 
@@ -222,6 +281,7 @@ impl Hub {
         counters.history_bytes = self.owner.bytes() as u64;
         counters.waiting = self.owner.waiting() as u64;
         counters.waiting_bytes = self.waiting.taken() as u64;
+        self.documents.measure(&mut counters.documents);
         counters
     }
 
@@ -231,14 +291,14 @@ impl Hub {
         now: Instant,
         wall: WallTime,
         outputs: &mut Vec<Output>,
-        action: impl FnOnce(&mut Local, &mut Owner, &mut Context<'_>),
+        action: impl FnOnce(&mut Local, &mut Owner, &mut Documents, &mut Context<'_>),
     ) {
-        let Self { config, shard, random, local, owner, counters, asked, waiting, inbox } = self;
+        let Self { config, shard, random, local, owner, documents, counters, asked, waiting, inbox } = self;
         let mut context =
             Context::new(now, wall, *shard, config, random, counters, outputs, asked, waiting, inbox);
-        action(local, owner, &mut context);
+        action(local, owner, documents, &mut context);
         while let Some(message) = context.next_message() {
-            dispatch(local, owner, shard.index, message, &mut context);
+            dispatch(local, owner, documents, shard.index, message, &mut context);
         }
         context.flush();
     }
@@ -251,7 +311,14 @@ impl fmt::Debug for Hub {
 }
 
 /// Where a message from a shard's hub goes.
-fn dispatch(local: &mut Local, owner: &mut Owner, from: usize, message: Message, context: &mut Context<'_>) {
+fn dispatch(
+    local: &mut Local,
+    owner: &mut Owner,
+    documents: &mut Documents,
+    from: usize,
+    message: Message,
+    context: &mut Context<'_>,
+) {
     match message {
         Message::Ask { ticket, channel, question } => {
             owner.ask(Asker { shard: from, ticket }, channel, question, context);
@@ -272,6 +339,10 @@ fn dispatch(local: &mut Local, owner: &mut Owner, from: usize, message: Message,
         Message::Joined { channel, info } => local.tell_presence(&channel, Push::Join(&info), context),
         Message::Left { channel, info } => local.tell_presence(&channel, Push::Leave(&info), context),
         Message::Evicted { channel } => local.evicted(&channel, context),
-        Message::Forgotten => local.lost_touch(from, context),
+        Message::Document(message) => documents.hear(from, message, context),
+        Message::Forgotten => {
+            local.lost_touch(from, context);
+            documents.lost_touch(from, context);
+        }
     }
 }

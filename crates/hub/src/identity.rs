@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use host::WallTime;
 
+use crate::document::Rights;
+
 /// Turns a token into an identity.
 pub trait Authenticator: Send {
     /// Whom `token` stands for, as of `wall`.
@@ -46,6 +48,8 @@ pub struct Identity {
     pub expires: Option<WallTime>,
     /// Rooms that the connection is in from its start.
     pub channels: Vec<String>,
+    /// What it may do with documents.
+    pub documents: Rights,
 }
 
 /// Why a token is not good.

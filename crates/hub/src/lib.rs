@@ -14,6 +14,7 @@ pub mod centrifuge;
 mod config;
 mod context;
 mod counters;
+pub mod document;
 mod error;
 mod hub;
 mod identity;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::api::{Position, Target};
 use crate::budget::Share;
+use crate::document::DocumentMessage;
 use crate::error::Error;
 use crate::hub::SessionId;
 use crate::identity::ClientInfo;
@@ -29,6 +30,7 @@ impl ShardMessage {
             Message::Published { publications, .. } => {
                 publications.iter().map(|publication| publication.size()).sum()
             }
+            Message::Document(message) => message.bytes(),
             Message::Ask { .. }
             | Message::Leave { .. }
             | Message::Count { .. }
@@ -58,6 +60,9 @@ pub(crate) enum Message {
     Disconnect { target: Target, reconnect: bool },
     /// To all: take these connections out of the room.
     Unsubscribe { channel: Arc<str>, target: Target },
+
+    /// About a document.
+    Document(DocumentMessage),
 
     /// From whoever was asked.
     Answer { ticket: u64, answer: Result<Answer, Error> },

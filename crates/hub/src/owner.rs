@@ -83,7 +83,7 @@ impl Owner {
             Purpose::Load(channel) => self.loaded(channel, outcome, context),
             Purpose::Write(channel) => self.written(channel, outcome, context),
             Purpose::Read { channel, lookup } => self.looked_up(channel, *lookup, outcome, context),
-            Purpose::Names { .. } => {}
+            Purpose::Names { .. } | Purpose::Document { .. } => {}
         }
     }
 

@@ -102,7 +102,9 @@ pub(crate) fn add(sum: &mut Counters, shard: Counters) {
         lagged_total,
         errors_total,
         disconnects_total,
+        documents,
     } = shard;
+    sum.documents.add(&documents);
     sum.sessions += sessions;
     sum.connected += connected;
     sum.subscriptions += subscriptions;
@@ -183,6 +185,39 @@ impl Collector for Snapshot {
         write.counter("recoveries_failed", "Recoveries that could not", hub.unrecovered_total)?;
         write.counter("store_failures", "Writes to the store that failed", hub.store_failures_total)?;
         write.counter("mailbox_overflows", "Times a shard's mailbox overflowed", hub.lagged_total)?;
+        let documents = &hub.documents;
+        write.gauge("documents", "Documents in memory", documents.documents)?;
+        write.gauge("documents_bytes", "Bytes in the store of documents in memory", documents.bytes)?;
+        write.gauge("document_sessions", "Connections to documents", documents.sessions)?;
+        write.gauge("document_clients", "Clients at documents", documents.clients)?;
+        write.counter("document_updates", "Updates stored and acknowledged", documents.updates_total)?;
+        write.counter("document_snapshots", "Snapshots in the place of logs", documents.snapshots_total)?;
+        write.counter(
+            "document_updates_refused",
+            "Updates refused by a limit, or of who may only read",
+            documents.refused_total,
+        )?;
+        write.counter("document_denied", "Clients that a document was denied to", documents.denied_total)?;
+        write.counter(
+            "document_malformed",
+            "Clients closed for what is not the protocol, or no update",
+            documents.malformed_total,
+        )?;
+        write.counter(
+            "document_panics",
+            "Times the CRDT library failed and a document was made anew",
+            documents.panics_total,
+        )?;
+        write.counter(
+            "document_unreadable",
+            "Times a document could not be made from the store",
+            documents.unreadable_total,
+        )?;
+        write.counter(
+            "document_awareness_refused",
+            "States of awareness without room",
+            documents.awareness_refused_total,
+        )?;
         write.family("commands", "Clients' commands", &["command"], &hub.commands_total, |key| {
             [(*key).into()]
         })?;

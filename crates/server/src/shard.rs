@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use host::{Host, Instant, Timer};
-use hub::{Counters, Hub, Input, Output, Protocol, SessionId, api, store};
+use hub::{Counters, Hub, Input, Output, Protocol, SessionId, api, document, store};
 use tokio::sync::{Notify, oneshot};
 use websocket::{End, Prepared};
 
@@ -52,6 +52,7 @@ struct Core {
     store: Option<StoreLine>,
     sessions: Sessions,
     calls: BTreeMap<u64, oneshot::Sender<api::Reply>>,
+    document_calls: BTreeMap<u64, oneshot::Sender<document::api::Reply>>,
     next_ticket: u64,
     /// The deadline that the timer's task is set to.
     armed: Option<Instant>,
@@ -79,6 +80,7 @@ impl<H: Host> Shard<H> {
             store: Some(store),
             sessions: Sessions::default(),
             calls: BTreeMap::new(),
+            document_calls: BTreeMap::new(),
             next_ticket: 0,
             armed: None,
             outputs: Vec::new(),
@@ -114,6 +116,25 @@ impl<H: Host> Shard<H> {
     ) -> Seat<H> {
         let (session, outbox) = self.lock().sessions.enter(self.0.session_bytes);
         self.handle(Input::Connected { session, remote, protocol, name });
+        self.seat(session, outbox, transport, remote, protocol)
+    }
+
+    /// A new session for a connection to documents.
+    pub(crate) fn enter_documents(&self, remote: SocketAddr, opening: document::Opening) -> Seat<H> {
+        let (session, outbox) = self.lock().sessions.enter(self.0.session_bytes);
+        self.handle(Input::DocumentConnected { session, opening });
+        // Its frames are binary, as Protobuf's are.
+        self.seat(session, outbox, "documents", remote, Protocol::Protobuf)
+    }
+
+    fn seat(
+        &self,
+        session: SessionId,
+        outbox: Arc<Outbox>,
+        transport: &'static str,
+        remote: SocketAddr,
+        protocol: Protocol,
+    ) -> Seat<H> {
         let host = &self.0.host;
         let (started, started_at) = (host.wall_clock(), host.now());
         let takeoff = Takeoff { remote, transport, protocol, started, started_at };
@@ -145,6 +166,26 @@ impl<H: Host> Shard<H> {
         // The caller may be dropped while it waits: a ticket that nobody holds must not stay.
         let _forget = Forget { shard: self, ticket };
         self.handle(Input::Api { ticket, request });
+        let deadline = self.0.host.now() + CALL_DEADLINE;
+        host::timeout_at(&self.0.host, deadline, receiver).await.ok()?.ok()
+    }
+
+    /// Has the hub answer what is asked of a document. `None` when it did not in time.
+    pub(crate) async fn ask_document(
+        &self,
+        document: &str,
+        request: document::api::Request,
+    ) -> Option<document::api::Reply> {
+        let (sender, receiver) = oneshot::channel();
+        let ticket = {
+            let mut core = self.lock();
+            core.next_ticket += 1;
+            let ticket = core.next_ticket;
+            core.document_calls.insert(ticket, sender);
+            ticket
+        };
+        let _forget = Forget { shard: self, ticket };
+        self.handle(Input::DocumentRequest { ticket, document, request });
         let deadline = self.0.host.now() + CALL_DEADLINE;
         host::timeout_at(&self.0.host, deadline, receiver).await.ok()?.ok()
     }
@@ -209,6 +250,17 @@ impl<H: Host> Shard<H> {
                     Output::Identified { session, info } => {
                         if let Some(outbox) = core.sessions.get(session) {
                             outbox.identify(info);
+                        }
+                    }
+                    Output::Binary { sessions, frame } => {
+                        let frame = Prepared::binary(frame);
+                        for session in sessions {
+                            self.send(core, session, frame.clone(), now);
+                        }
+                    }
+                    Output::DocumentReply { ticket, reply } => {
+                        if let Some(caller) = core.document_calls.remove(&ticket) {
+                            let _ = caller.send(reply);
                         }
                     }
                     Output::Close { session, code, reason } => {
@@ -308,6 +360,12 @@ impl<H: Host> Seat<H> {
         self.over = Over::Socket(end.clone());
         self.round_trip = round_trip;
     }
+
+    /// A message about a document came from the session's client.
+    pub(crate) fn received_of_documents(&self, bytes: &[u8]) {
+        self.outbox.note(self.shard.0.host.now(), bytes);
+        self.shard.handle(Input::DocumentReceived { session: self.session, bytes });
+    }
 }
 
 impl<H: Host> Drop for Seat<H> {
@@ -329,7 +387,9 @@ struct Forget<'a, H: Host> {
 
 impl<H: Host> Drop for Forget<'_, H> {
     fn drop(&mut self) {
-        self.shard.lock().calls.remove(&self.ticket);
+        let mut core = self.shard.lock();
+        core.calls.remove(&self.ticket);
+        core.document_calls.remove(&self.ticket);
     }
 }
 

@@ -103,6 +103,8 @@ pub(crate) struct Common {
     pub(crate) connections: Connections,
     pub(crate) counts: Arc<Counts>,
     pub(crate) emulated: Arc<Emulated>,
+    /// The limits of one WebSocket connection to documents.
+    pub(crate) document_sockets: Arc<websocket::Limits>,
     addresses: Vec<Address>,
     /// Weak, so that a shard ends when its last task does.
     shards: Vec<OnceLock<Weak<dyn Observed>>>,
@@ -125,6 +127,7 @@ pub fn stations(config: Config, store: Box<dyn Store>, shards: usize) -> Vec<Sta
         shards: addresses.iter().map(|_| OnceLock::new()).collect(),
         counts: Arc::default(),
         emulated: Arc::default(),
+        document_sockets: Arc::new(document_sockets(&config)),
         listening: Arc::default(),
         addresses,
         config,
@@ -134,6 +137,20 @@ pub fn stations(config: Config, store: Box<dyn Store>, shards: usize) -> Vec<Sta
         .into_iter()
         .map(|mailbox| Station { common: common.clone(), mailbox, store: line.clone(), desk: desk.take() })
         .collect()
+}
+
+/// Documents' clients do not answer pings of ours by themselves, so the connection's own are needed; and what they send
+/// may be longer.
+fn document_sockets(config: &Config) -> websocket::Limits {
+    let limits = websocket::Limits {
+        keepalive: websocket::Limits::default().keepalive,
+        ..websocket::Limits::clone(&config.websocket)
+    };
+    let longest = config.hub.documents.update_bytes + 1024;
+    let bytes = limits.message_bytes.max(longest);
+    // What is sent may be a whole document.
+    let queued = limits.queued_bytes.max(config.hub.documents.document_bytes.saturating_mul(2));
+    websocket::Limits { queued_bytes: queued, ..limits.with_message_bytes(bytes) }
 }
 
 impl Station {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use host::WallTime;
+use hub::document::{Access, Rights};
 use hub::{AuthError, Authenticator, Identity, Permit};
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Validation};
@@ -145,9 +146,29 @@ struct Connection {
     /// Rooms that the connection is in from its start.
     #[serde(default)]
     channels: Vec<String>,
+    /// What it may do with documents: `none`, `read` or `write`, by name, or by the beginning of names with `*` behind it.
+    documents: Option<BTreeMap<String, DocumentAccess>>,
     /// The same, with what is to be told of each.
     #[serde(default)]
     subs: BTreeMap<String, serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum DocumentAccess {
+    None,
+    Read,
+    Write,
+}
+
+impl From<DocumentAccess> for Access {
+    fn from(access: DocumentAccess) -> Self {
+        match access {
+            DocumentAccess::None => Self::None,
+            DocumentAccess::Read => Self::Read,
+            DocumentAccess::Write => Self::Write,
+        }
+    }
 }
 
 /// What a token for a room says.
@@ -232,11 +253,14 @@ impl Times {
 
 impl Authenticator for Verifier {
     fn connect(&mut self, wall: WallTime, token: &str) -> Result<Identity, AuthError> {
-        let Connection { times, sub, info, mut channels, subs } = self.claims(token)?;
+        let Connection { times, sub, info, mut channels, subs, documents } = self.claims(token)?;
         let expires = times.check(wall)?;
         channels.extend(subs.into_keys());
         let info = info.map(|info| info.to_string().into());
-        Ok(Identity { user: sub, info, expires, channels })
+        let documents = documents.map_or_else(Rights::default, |rules| {
+            Rights::new(rules.into_iter().map(|(name, access)| (name, access.into())))
+        });
+        Ok(Identity { user: sub, info, expires, channels, documents })
     }
 
     fn subscribe(&mut self, wall: WallTime, token: &str) -> Result<Permit, AuthError> {

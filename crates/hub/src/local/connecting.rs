@@ -95,7 +95,7 @@ impl Local {
         context: &mut Context<'_>,
     ) {
         let Some(found) = self.sessions.get_mut(session) else { return };
-        let Identity { user, info, expires, channels } = identity;
+        let Identity { user, info, expires, channels, documents: _ } = identity;
         let conn_info = info.and_then(|info| json::compact(&info, context.config.limits.json_depth));
         found.info = Arc::new(ClientInfo { client: new_client_id(context), user, conn_info });
         found.stage = Stage::Connected;

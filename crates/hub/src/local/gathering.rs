@@ -9,6 +9,7 @@ use crate::api::{self, NodeInfo, Position};
 use crate::centrifuge::{Message, Reply, codes};
 use crate::context::{Context, Purpose};
 use crate::counters::Counters;
+use crate::document::END_OF_RESERVED;
 use crate::error::Error;
 use crate::hub::SessionId;
 use crate::json;
@@ -44,7 +45,8 @@ impl Local {
         let gathering = self.start(asked, parts, context.shard.count + 1);
         self.ask_all(gathering, true, context);
         let limit = context.config.limits.rooms_listed;
-        context.ask_store(Operation::Rooms { after: None, limit }, Purpose::Names { gathering });
+        let after = Some(END_OF_RESERVED.to_owned());
+        context.ask_store(Operation::Rooms { after, limit }, Purpose::Names { gathering });
     }
 
     /// Asks all shards about themselves.

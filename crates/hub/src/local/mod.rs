@@ -97,6 +97,11 @@ impl Local {
         }
     }
 
+    /// Who says who somebody is.
+    pub(crate) fn authenticator(&mut self) -> Option<&mut (dyn Authenticator + 'static)> {
+        self.authenticator.as_deref_mut()
+    }
+
     /// A client's connection is gone.
     pub(crate) fn disconnected(&mut self, session: SessionId, context: &mut Context<'_>) {
         if let Some(session) = self.sessions.remove(session) {

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use host::{Connection, Host};
 use hub::Protocol;
+use hub::document::Opening;
 use tls::Stream;
 use websocket::{End, Handler, Kind, Outbox, WebSocket};
 
@@ -19,23 +20,43 @@ const QUEUED: usize = 64 * 1024;
 const NO_TEXT: Ending = Ending { code: 1003, reason: "Protobuf was agreed on: it goes in binary messages" };
 const NO_BINARY: Ending =
     Ending { code: 1003, reason: "JSON goes in text messages; for Protobuf ask for centrifuge-protobuf" };
+const NO_TEXT_IN_DOCUMENTS: Ending =
+    Ending { code: 1003, reason: "documents are spoken of in binary messages" };
 
 /// Serves one client until its connection is over.
 pub(crate) async fn serve<H: Host>(
     shard: Shard<H>,
     mut socket: WebSocket<Stream<H::Connection>, H>,
-    protocol: Protocol,
+    purpose: Purpose,
 ) -> End {
-    let seat = shard.enter("websocket", socket.connection().peer_address(), protocol, None);
-    let mut door = Door { seat, protocol };
+    let remote = socket.connection().peer_address();
+    let (seat, language) = match purpose {
+        Purpose::Rooms(protocol) => {
+            (shard.enter("websocket", remote, protocol, None), Language::Rooms(protocol))
+        }
+        Purpose::Documents(opening) => (shard.enter_documents(remote, opening), Language::Documents),
+    };
+    let mut door = Door { seat, language };
     let end = poll_fn(|context| door.poll(&mut socket, context)).await;
     door.seat.end(&end, socket.connection().info().round_trip);
     end
 }
 
+/// What a connection is for.
+pub(crate) enum Purpose {
+    Rooms(Protocol),
+    Documents(Opening),
+}
+
+#[derive(Clone, Copy)]
+enum Language {
+    Rooms(Protocol),
+    Documents,
+}
+
 struct Door<H: Host> {
     seat: Seat<H>,
-    protocol: Protocol,
+    language: Language,
 }
 
 impl<H: Host> Door<H> {
@@ -87,10 +108,13 @@ impl<H: Host> Door<H> {
 
 impl<H: Host> Handler for Door<H> {
     fn message(&mut self, kind: Kind, payload: &[u8], out: &mut Outbox) {
-        match (self.protocol, kind) {
-            (Protocol::Json, Kind::Text) | (Protocol::Protobuf, Kind::Binary) => self.seat.received(payload),
-            (Protocol::Json, Kind::Binary) => self.seat.outbox.close(NO_BINARY),
-            (Protocol::Protobuf, Kind::Text) => self.seat.outbox.close(NO_TEXT),
+        match (self.language, kind) {
+            (Language::Rooms(Protocol::Json), Kind::Text)
+            | (Language::Rooms(Protocol::Protobuf), Kind::Binary) => self.seat.received(payload),
+            (Language::Documents, Kind::Binary) => self.seat.received_of_documents(payload),
+            (Language::Rooms(Protocol::Json), Kind::Binary) => self.seat.outbox.close(NO_BINARY),
+            (Language::Rooms(Protocol::Protobuf), Kind::Text) => self.seat.outbox.close(NO_TEXT),
+            (Language::Documents, Kind::Text) => self.seat.outbox.close(NO_TEXT_IN_DOCUMENTS),
         }
         // What the hub answers leaves in one write with the batch that asked.
         self.carry(out);

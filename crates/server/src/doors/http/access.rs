@@ -13,6 +13,7 @@ use http::{HeaderMap, Request, StatusCode, Uri};
 use sha2::{Digest, Sha256};
 
 use super::Config;
+use crate::doors::documents;
 
 /// Why a request stays outside.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +28,8 @@ pub(crate) enum Denied {
     Site,
     #[error("the body must be JSON: send Content-Type: application/json")]
     ContentType,
+    #[error("the body must be an update: send Content-Type: application/octet-stream")]
+    NoUpdate,
     #[error("the API key is missing: send it as X-API-Key, or as Authorization: apikey KEY")]
     NoKey,
     #[error("the API key is wrong")]
@@ -39,7 +42,7 @@ impl Denied {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Host(_) | Self::Origin(_) | Self::Site | Self::Closed => StatusCode::FORBIDDEN,
-            Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::ContentType | Self::NoUpdate => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NoKey | Self::WrongKey => StatusCode::UNAUTHORIZED,
         }
     }
@@ -50,7 +53,7 @@ impl Denied {
             Self::Host(_) => "host",
             Self::Origin(_) => "origin",
             Self::Site => "site",
-            Self::ContentType => "content_type",
+            Self::ContentType | Self::NoUpdate => "content_type",
             Self::NoKey => "no_key",
             Self::WrongKey => "wrong_key",
             Self::Closed => "closed",
@@ -98,6 +101,24 @@ pub(crate) fn origin<B>(config: &Config, request: &Request<B>) -> Result<(), Den
 
 /// Whether a call of the HTTP API may be made.
 pub(crate) fn api<B>(config: &Config, here: Circumstances, request: &Request<B>) -> Result<(), Denied> {
+    program(config, here, request, is_json(request.headers()), Denied::ContentType)
+}
+
+/// Whether a program may read or write a document.
+pub(crate) fn documents<B>(config: &Config, here: Circumstances, request: &Request<B>) -> Result<(), Denied> {
+    let is_told = super::is_read(request.method()) || documents::is_update(request);
+    program(config, here, request, is_told, Denied::NoUpdate)
+}
+
+/// Whether a program may come in: with the key, or from this machine and not from a page of another site, which cannot
+/// say of itself what this server wants to be told.
+fn program<B>(
+    config: &Config,
+    here: Circumstances,
+    request: &Request<B>,
+    is_told: bool,
+    otherwise: Denied,
+) -> Result<(), Denied> {
     let headers = request.headers();
     if let Some(key) = &config.api_key {
         return match key_of(headers) {
@@ -118,7 +139,7 @@ pub(crate) fn api<B>(config: &Config, here: Circumstances, request: &Request<B>)
     if site.is_some_and(|site| site == b"cross-site") && !headers.contains_key(ORIGIN) {
         return Err(Denied::Site);
     }
-    if is_json(headers) { Ok(()) } else { Err(Denied::ContentType) }
+    if is_told { Ok(()) } else { Err(otherwise) }
 }
 
 /// Whether the metrics may be read: with the key, where there is one.

@@ -7,13 +7,14 @@ use application::http::Body;
 use application::http::server::serve_connection;
 use bytes::Bytes;
 use host::{Connection, Host};
-use hub::api;
+use hub::{api, document};
 use websocket::{End, Role, WebSocket, deflate};
 
 use super::access::Circumstances;
 use super::{Config, Door, Rooms};
 use crate::doors;
 use crate::doors::stream::Shape;
+use crate::doors::websocket::Purpose;
 use crate::emulation::Unposted;
 use crate::flight::{Filter, Flight};
 use crate::metrics::{self, Snapshot};
@@ -40,7 +41,11 @@ pub(crate) async fn serve<H: Host>(
         },
         config: Config {
             // Whatever may be published must fit.
-            body_bytes: config.http.body_bytes.max(config.hub.limits.message_bytes.saturating_mul(2)),
+            body_bytes: config
+                .http
+                .body_bytes
+                .max(config.hub.limits.message_bytes.saturating_mul(2))
+                .max(config.hub.documents.update_bytes),
             ..config.http.clone()
         },
         here: Circumstances {
@@ -63,15 +68,19 @@ pub(crate) async fn serve<H: Host>(
         Ok(None) => {}
         Err(error) => common.counts.http_failures.count(error.label()),
         Ok(Some(upgraded)) => {
+            let purpose = upgraded.then.purpose;
             let socket = WebSocket::new(
                 upgraded.connection,
                 host,
                 Role::Server,
-                config.websocket.clone(),
+                match purpose {
+                    Purpose::Rooms(_) => config.websocket.clone(),
+                    Purpose::Documents(_) => common.document_sockets.clone(),
+                },
                 upgraded.then.deflate,
                 upgraded.already_read,
             );
-            let end = doors::websocket::serve(shard, socket, upgraded.then.protocol).await;
+            let end = doors::websocket::serve(shard, socket, purpose).await;
             common.counts.ends.count((end.label(), code(&end)));
         }
     }
@@ -107,6 +116,14 @@ impl<H: Host> Rooms for Served<H> {
 
     fn post(&self, session: &str, frame: Bytes) -> Result<(), Unposted> {
         self.common.emulated.post(session, frame)
+    }
+
+    async fn document(
+        &self,
+        document: String,
+        request: document::api::Request,
+    ) -> Option<document::api::Reply> {
+        self.shard.ask_document(&document, request).await
     }
 
     fn observe(&self) -> Snapshot {

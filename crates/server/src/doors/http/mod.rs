@@ -3,7 +3,7 @@
 mod access;
 mod api;
 mod connection;
-mod respond;
+pub(super) mod respond;
 mod shapes;
 mod streams;
 #[cfg(test)]
@@ -17,10 +17,13 @@ use application::http::{Body, RequestBody};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use hub::Protocol;
+use hub::document::Opening;
 use websocket::deflate;
 use websocket::handshake::server as handshake;
 
+use crate::doors::documents;
 use crate::doors::stream::Shape;
+use crate::doors::websocket::Purpose;
 use crate::emulation::Unposted;
 use crate::flight::{Filter, Flight};
 use crate::metrics::{self, Counts, Snapshot};
@@ -72,6 +75,13 @@ pub(crate) trait Rooms: Send + Sync + 'static {
     /// Takes a frame to the session of that name.
     fn post(&self, session: &str, frame: Bytes) -> Result<(), Unposted>;
 
+    /// Has the hub answer what is asked of `document`. `None` when it did not in time.
+    fn document(
+        &self,
+        document: String,
+        request: hub::document::api::Request,
+    ) -> impl Future<Output = Option<hub::document::api::Reply>> + Send;
+
     /// What there is to tell at this moment.
     fn observe(&self) -> Snapshot;
 
@@ -95,19 +105,23 @@ struct Door<R> {
 /// What the WebSocket door gets beside the connection.
 struct Agreed {
     deflate: Option<deflate::Agreed>,
-    protocol: Protocol,
+    purpose: Purpose,
 }
 
 impl<R: Rooms> Door<R> {
     async fn answer(self: Arc<Self>, request: Request<RequestBody>) -> Answer<Agreed> {
         let path = request.uri().path();
         let (part, answer) = match path {
-            "/connection/websocket" => ("websocket", self.websocket(&request)),
+            "/connection/websocket" => ("websocket", self.websocket(&request, None)),
             "/connection/http_stream" => ("stream", self.streams(Endpoint::Bare, request).await.into()),
             "/connection/sse" => ("stream", self.streams(Endpoint::Events, request).await.into()),
             "/emulation" => ("emulation", self.streams(Endpoint::Emulation, request).await.into()),
             "/health" => ("health", self.health(&request).into()),
             "/metrics" => ("metrics", self.metrics(&request).into()),
+            path if path.starts_with(documents::PATH) => ("documents", self.documents(request).await.into()),
+            _ if let Some(opening) = documents::opening(request.uri()) => {
+                ("documents", self.websocket(&request, Some(opening)))
+            }
             _ => match path.strip_prefix("/api/").map(str::to_owned) {
                 Some(method) => ("api", self.api(&method, request).await.into()),
                 None => ("page", self.page(&request).into()),
@@ -121,7 +135,8 @@ impl<R: Rooms> Door<R> {
         answer
     }
 
-    fn websocket(&self, request: &Request<RequestBody>) -> Answer<Agreed> {
+    /// Opens a connection to rooms, or to documents.
+    fn websocket(&self, request: &Request<RequestBody>, opening: Option<Opening>) -> Answer<Agreed> {
         let allowed = access::name(&self.config, self.here, request)
             .and_then(|()| access::origin(&self.config, request));
         if let Err(denied) = allowed {
@@ -130,7 +145,7 @@ impl<R: Rooms> Door<R> {
         }
         let options = handshake::Options {
             deflate: self.deflate,
-            subprotocols: vec![Protocol::PROTOBUF.to_owned()],
+            subprotocols: if opening.is_none() { vec![Protocol::PROTOBUF.to_owned()] } else { Vec::new() },
             // Checked already, with a better explanation.
             origins: handshake::Origins::Any,
             ..handshake::Options::default()
@@ -138,9 +153,12 @@ impl<R: Rooms> Door<R> {
         match handshake::respond(request, &options) {
             Ok(accepted) => {
                 self.counts.handshakes.count("accepted");
-                let protocol =
-                    if accepted.subprotocol.is_some() { Protocol::Protobuf } else { Protocol::Json };
-                let then = Agreed { deflate: accepted.deflate, protocol };
+                let purpose = match opening {
+                    Some(opening) => Purpose::Documents(opening),
+                    None if accepted.subprotocol.is_some() => Purpose::Rooms(Protocol::Protobuf),
+                    None => Purpose::Rooms(Protocol::Json),
+                };
+                let then = Agreed { deflate: accepted.deflate, purpose };
                 Answer::Upgrade { response: accepted.response, then }
             }
             Err(rejected) => {
@@ -162,6 +180,13 @@ impl<R: Rooms> Door<R> {
             Ok(Call::Hub(request)) => api::answer(self.rooms.call(request).await),
             Ok(Call::Flights(filter)) => api::flights(&self.rooms.flights(&filter)),
             Err(response) => response,
+        }
+    }
+
+    async fn documents(&self, request: Request<RequestBody>) -> Response<Body> {
+        match access::documents(&self.config, self.here, &request) {
+            Ok(()) => documents::answer(&self.rooms, request, self.config.body_bytes).await,
+            Err(denied) => self.deny(&denied),
         }
     }
 

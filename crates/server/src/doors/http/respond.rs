@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::pages::Page;
 
 /// A response with `body` of `content_type` that nobody may keep.
-pub(super) fn plain(
+pub(in crate::doors) fn plain(
     status: StatusCode,
     content_type: &'static str,
     body: impl Into<bytes::Bytes>,
@@ -26,12 +26,12 @@ pub(super) fn plain(
 }
 
 /// A sentence for whoever asked.
-pub(super) fn text(status: StatusCode, text: impl std::fmt::Display) -> Response<Body> {
+pub(in crate::doors) fn text(status: StatusCode, text: impl std::fmt::Display) -> Response<Body> {
     plain(status, "text/plain; charset=utf-8", format!("{text}\n"))
 }
 
 /// A value as JSON.
-pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
+pub(in crate::doors) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
     match serde_json::to_vec(value) {
         Ok(mut body) => {
             body.push(b'\n');
@@ -42,7 +42,7 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body>
 }
 
 /// 405, with what would be allowed.
-pub(super) fn method_not_allowed(allowed: &'static str) -> Response<Body> {
+pub(in crate::doors) fn method_not_allowed(allowed: &'static str) -> Response<Body> {
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, format_args!("only {allowed} is allowed here"));
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response

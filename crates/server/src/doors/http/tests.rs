@@ -38,6 +38,10 @@ impl Rooms for Fake {
         if session == "known" { Ok(()) } else { Err(Unposted::Unknown) }
     }
 
+    async fn document(&self, _: String, _: hub::document::api::Request) -> Option<hub::document::api::Reply> {
+        Some(Ok(hub::document::api::Answer::Done))
+    }
+
     fn observe(&self) -> Snapshot {
         Snapshot { slow_sessions: 7, ..Snapshot::default() }
     }
