@@ -3,6 +3,7 @@
 import { Composer } from "./composer.js";
 import { Connection, addressOf } from "./connection.js";
 import { askName, confirm } from "./dialogs.js";
+import { DocumentView } from "./document.js";
 import { $, beforePaint, setText } from "./dom.js";
 import { identity } from "./identity.js";
 import { Light } from "./light.js";
@@ -41,6 +42,7 @@ const composer = new Composer({
   lastOwn: () => messages.lastOwn(),
   writing: (still) => rooms.active?.writing(still),
 });
+const paper = new DocumentView({ left: () => composer.focus() });
 new Light(connection, outbox);
 
 const render = beforePaint(() => {
@@ -61,6 +63,7 @@ rooms
     messages.show(room);
     people.show(room);
     composer.show(room);
+    paper.room(room.channel);
     looked();
     render();
   })
@@ -95,7 +98,10 @@ $("skip").addEventListener("click", () => composer.focus());
 $("leave").addEventListener("click", () => leave(rooms.active));
 $("me").addEventListener("click", async () => {
   panels.close({ refocus: false });
-  if (await askName()) connection.introduce();
+  if (await askName()) {
+    connection.introduce();
+    paper.rename();
+  }
   render();
 });
 
