@@ -1,9 +1,9 @@
-//! Fourwire's TCP and smoltcp's, each behind the same TAP on one thread, and Linux's sockets at the other end: bulk to
-//! them, bulk from them, and small messages to and fro.
+//! Fourwire's TCP, with offload and without, and smoltcp's, each behind a TAP on one thread, and Linux's sockets at the other
+//! end: bulk to them, bulk from them, and small messages to and fro.
 //!
 //!     unshare --net bench-tcpip [ROUNDS [SECONDS]]
 //!
-//! The contestants take turns in each round, each with a fresh process. Needs root: it makes a TAP, and adds addresses,
+//! The contestants take turns in each round, each with a fresh process and a fresh TAP. Needs root: it makes a TAP, and adds addresses,
 //! in the network namespace in which it is started, which is to be one of its own.
 
 mod driver;
@@ -17,6 +17,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use driver::Task;
+use stack::device::Offload;
 use statistics::{interval, median};
 
 /// The TAP, Linux's address on it, and the contestant's.
@@ -32,13 +33,15 @@ pub(crate) const ECHO: u16 = 7;
 /// Bytes that each contestant's connection buffers, each way.
 pub(crate) const BUFFER: usize = 1 << 20;
 
-const CONTESTANTS: [&str; 2] = ["fourwire", "smoltcp"];
+/// Ours as it is, ours with frames as on a link, and the peer.
+const CONTESTANTS: [&str; 3] = ["fourwire", "fourwire-plain", "smoltcp"];
 
 fn main() -> io::Result<()> {
     let mut arguments = env::args().skip(1);
     let first = arguments.next();
     match first.as_deref() {
-        Some("fourwire") => return ours::serve(),
+        Some("fourwire") => return ours::serve(Offload::Segments),
+        Some("fourwire-plain") => return ours::serve(Offload::None),
         Some("smoltcp") => return peer::serve(),
         _ => {}
     }
@@ -47,7 +50,7 @@ fn main() -> io::Result<()> {
     };
     let rounds: usize = number(first, 11)?;
     let seconds = Duration::from_secs(number(arguments.next(), 2)? as u64);
-    interface()?;
+    ip(&["link", "set", "lo", "up"])?;
 
     // By task, by contestant, by round.
     let mut results = vec![vec![Vec::new(); CONTESTANTS.len()]; Task::ALL.len()];
@@ -72,26 +75,35 @@ fn main() -> io::Result<()> {
     }
 
     println!("\n{rounds} rounds of {} s; medians, and the ratio with its 95 % interval", seconds.as_secs());
-    println!("| | fourwire | smoltcp 0.14 | ratio |\n| --- | --- | --- | --- |");
+    println!(
+        "| | fourwire | without offload | smoltcp 0.14 | to smoltcp | without offload to smoltcp | offload to none |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
     for (task, results) in Task::ALL.into_iter().zip(&results) {
-        let ratios = results[0].iter().zip(&results[1]).map(|(ours, theirs)| ours / theirs).collect();
+        let ratio = |one: usize, other: usize| {
+            interval(results[one].iter().zip(&results[other]).map(|(one, other)| one / other).collect())
+        };
         println!(
-            "| {} ({}) | {:.2} | {:.2} | {} |",
+            "| {} ({}) | {:.2} | {:.2} | {:.2} | {} | {} | {} |",
             task.name(),
             task.unit(),
             median(results[0].clone()),
             median(results[1].clone()),
-            interval(ratios)
+            median(results[2].clone()),
+            ratio(0, 2),
+            ratio(1, 2),
+            ratio(0, 1),
         );
     }
     Ok(())
 }
 
-/// A contestant's process. It ends with the value.
+/// A contestant's process, with a TAP of its own. Both end with the value.
 struct Contestant(Child);
 
 impl Contestant {
     fn start(name: &str, task: Task) -> io::Result<Self> {
+        interface()?;
         let child = Command::new(env::current_exe()?)
             .arg(name)
             .env("CORE", task.contestants_core().to_string())
@@ -105,6 +117,7 @@ impl Drop for Contestant {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+        let _ = ip(&["link", "del", TAP]);
     }
 }
 
@@ -122,18 +135,14 @@ pub(crate) fn pin(core: usize) -> io::Result<()> {
 
 fn interface() -> io::Result<()> {
     let [a, b, c, d] = LINUX;
-    for command in [
-        "link set lo up".to_owned(),
-        format!("tuntap add dev {TAP} mode tap"),
-        format!("addr add {a}.{b}.{c}.{d}/24 dev {TAP}"),
-        format!("link set {TAP} up"),
-    ] {
-        let status = Command::new("ip").args(command.split(' ')).status()?;
-        if !status.success() {
-            return Err(io::Error::other(format!(
-                "`ip {command}` failed: run as root, under `unshare --net`"
-            )));
-        }
+    ip(&["tuntap", "add", "dev", TAP, "mode", "tap"])?;
+    ip(&["addr", "add", &format!("{a}.{b}.{c}.{d}/24"), "dev", TAP])?;
+    ip(&["link", "set", TAP, "up"])
+}
+
+fn ip(words: &[&str]) -> io::Result<()> {
+    if Command::new("ip").args(words).status()?.success() {
+        return Ok(());
     }
-    Ok(())
+    Err(io::Error::other(format!("`ip {}` failed: run as root, under `unshare --net`", words.join(" "))))
 }

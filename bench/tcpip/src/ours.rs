@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use host::{ListenOptions, Listener, Network, Runtime};
 use kernel::KernelHost;
-use stack::device::Tap;
+use stack::device::{Offload, Tap};
 use stack::{StackConnection, StackHost};
 use tcpip::StackConfig;
 use tcpip::internet::Cidr;
@@ -19,14 +19,15 @@ type Connection = StackConnection<KernelHost, Tap>;
 
 const CHUNK: usize = 256 << 10;
 
-pub(crate) fn serve() -> io::Result<()> {
+pub(crate) fn serve(offload: Offload) -> io::Result<()> {
     stay()?;
     let served = kernel::run(1, |kernel| async move {
         let mut config = StackConfig::default();
         config.settings.send_buffer = BUFFER;
         config.settings.receive_buffer = BUFFER;
         let host = StackHost::new(kernel, config, Tracer::OFF);
-        let tap = Tap::open(TAP, MacAddress([2, 0, 0, 0, 0, 1])).map_err(io::Error::other)?;
+        let mac = MacAddress([2, 0, 0, 0, 0, 1]);
+        let tap = Tap::open_with(TAP, mac, offload).map_err(io::Error::other)?;
         let interface = host.attach(TAP, tap).map_err(io::Error::other)?;
         host.with_stack(|stack, now, _| {
             stack.internet().add_address(now, interface, Cidr::new(CONTESTANT.into(), 24))

@@ -19,7 +19,7 @@ fn send(end: &mut LinkEnd, to: MacAddress, text: &str) {
 
 async fn receive(end: &mut LinkEnd) -> String {
     let mut buffer = [0; 2_000];
-    let length = poll_fn(|context| end.poll_receive(context, &mut buffer)).await.unwrap();
+    let length = poll_fn(|context| end.poll_receive(context, &mut buffer)).await.unwrap().length;
     String::from_utf8_lossy(&buffer[Header::LEN..length]).into_owned()
 }
 

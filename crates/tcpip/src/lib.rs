@@ -15,9 +15,10 @@ mod counters;
 pub mod internet;
 pub mod link;
 mod packet;
+mod segmentation;
 mod stack;
 pub mod transport;
 
-pub use packet::{Descending, InterfaceId, Transmit};
+pub use packet::{Descending, InterfaceId, Segmentation, Transmit};
 pub use stack::{Notice, Stack, StackConfig};
 pub use transport::Event;

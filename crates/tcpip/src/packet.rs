@@ -6,7 +6,7 @@ use wire::checksum::Sum;
 
 /// Room for the longest headers that can come together: Ethernet, IPv4 or IPv6 with options or a fragment header, TCP
 /// with options.
-const HEADROOM: usize = 160;
+pub(crate) const HEADROOM: usize = 160;
 
 /// A packet on its way down: headers, and a payload that lies elsewhere, in two pieces when its buffer is a ring.
 ///
@@ -16,19 +16,28 @@ pub struct Descending<'a> {
     head: [u8; HEADROOM],
     start: usize,
     payload: [&'a [u8]; 2],
-    segment_size: Option<u16>,
+    segmentation: Option<Segmentation>,
+}
+
+/// How a TCP segment that is longer than the path takes is to be cut: each piece has a copy of the headers, and its own
+/// checksum. Until then its checksum field holds the sum of the pseudo-header alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segmentation {
+    /// Bytes of payload in each piece but the last.
+    pub size: u16,
+    /// Bytes of the TCP header, which the packet's headers end with.
+    pub header: u16,
 }
 
 impl<'a> Descending<'a> {
     /// A packet with no header yet. Both pieces may be empty.
     pub fn new(payload: [&'a [u8]; 2]) -> Self {
-        Self { head: [0; HEADROOM], start: HEADROOM, payload, segment_size: None }
+        Self { head: [0; HEADROOM], start: HEADROOM, payload, segmentation: None }
     }
 
-    /// A packet with no header yet, whose payload the device (or the last step before it) cuts into segments of
-    /// `segment_size` bytes, each with a copy of the headers.
-    pub fn segmented(payload: [&'a [u8]; 2], segment_size: u16) -> Self {
-        Self { segment_size: Some(segment_size), ..Self::new(payload) }
+    /// A packet with no header yet, which the device, or the last step before it, cuts.
+    pub fn segmented(payload: [&'a [u8]; 2], segmentation: Segmentation) -> Self {
+        Self { segmentation: Some(segmentation), ..Self::new(payload) }
     }
 
     /// Puts `len` bytes in front, to be filled in by the caller. They may hold anything.
@@ -61,9 +70,9 @@ impl<'a> Descending<'a> {
         self.payload[0].len() + self.payload[1].len()
     }
 
-    /// Into how many bytes of payload each the packet is to be cut, if it is.
-    pub fn segment_size(&self) -> Option<u16> {
-        self.segment_size
+    /// How the packet is to be cut, if it is.
+    pub fn segmentation(&self) -> Option<Segmentation> {
+        self.segmentation
     }
 
     /// Headers and payload, in bytes.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use host::{Instant, Random};
 use trace::Tracer;
+use wire::virtio;
 
 use crate::internet::{
     self, Cidr, ConfigError, EchoRequest, Failure, Layer, Problem, Received, Route, SendError,
@@ -96,7 +97,20 @@ impl Stack {
 
     /// A frame came in on an interface. It may be changed.
     pub fn receive(&mut self, now: Instant, on: InterfaceId, frame: &mut [u8], out: &mut dyn Transmit) {
-        let received = self.internet.receive(now, on, frame, out);
+        self.receive_offloaded(now, on, frame, &virtio::Header::default(), out);
+    }
+
+    /// As [`receive`](Self::receive), from a device that leaves something of the frame to us: to check or fill in a
+    /// checksum, to cut a segment that was joined.
+    pub fn receive_offloaded(
+        &mut self,
+        now: Instant,
+        on: InterfaceId,
+        frame: &mut [u8],
+        offload: &virtio::Header,
+        out: &mut dyn Transmit,
+    ) {
+        let received = self.internet.receive_offloaded(now, on, frame, offload, out);
         take_in(&mut self.internet, &mut self.transport, &mut self.notices, now, received, out);
         self.loop_back(now, out);
     }

@@ -108,6 +108,32 @@ impl<'a> Packet<'a> {
     }
 }
 
+/// Makes a copy of the header of a long packet, extension headers included, that of one of those that it is cut into: a
+/// packet of `len` bytes, the `piece`th of them, counted from zero.
+///
+/// # Errors
+///
+/// As [`Packet::parse_quoted`]; [`Error::Malformed`] when `len` is less than the header, or too much for the version.
+pub fn cut_header(header: &mut [u8], len: usize, piece: u16) -> Result<(), Error> {
+    let payload_of = |header: usize| {
+        let longest = if header == ipv6::Header::LEN { header + 65_535 } else { 65_535 };
+        len.checked_sub(header).filter(|_| len <= longest).ok_or(Error::Malformed)
+    };
+    match header.first().ok_or(Error::Truncated)? >> 4 {
+        4 => {
+            let (mut changed, _) = ipv4::Header::parse_quoted(header)?;
+            changed.identification = changed.identification.wrapping_add(piece);
+            let payload = payload_of(changed.len())?;
+            changed.emit(header, payload);
+        }
+        _ => {
+            let (unchanged, _) = ipv6::Header::parse_quoted(header)?;
+            unchanged.emit(header, payload_of(ipv6::Header::LEN)?);
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,6 +201,23 @@ mod tests {
         assert_eq!(Packet::parse(&v4(&bytes, Protocol::UDP, 0)).unwrap().ports(), Some((1, 2)));
         assert_eq!(Packet::parse(&v4(&bytes, Protocol::UDP, 8)).unwrap().ports(), None);
         assert_eq!(Packet::parse(&v4(&bytes, Protocol::ICMP, 0)).unwrap().ports(), None);
+    }
+
+    #[test]
+    fn a_header_of_a_piece_says_its_length() {
+        for whole in [v4(&[7; 60], Protocol::TCP, 0), v6(&[7; 60])] {
+            let headers = whole.len() - 60;
+            let mut piece = whole[..headers + 20].to_vec();
+            cut_header(&mut piece[..headers], headers + 20, 2).unwrap();
+            let parsed = Packet::parse(&piece).unwrap();
+            assert_eq!((parsed.payload, parsed.ttl, parsed.protocol), (&[7; 20][..], 9, Protocol::TCP));
+            if let Ok((header, _)) = ipv4::Header::parse(&piece) {
+                assert_eq!((header.identification, header.options.as_bytes()), (9, &[148, 4, 0, 0][..]));
+            }
+            assert_eq!(cut_header(&mut piece[..headers], 10, 0), Err(Error::Malformed));
+            assert_eq!(cut_header(&mut piece[..headers], 65_536 + 40, 0), Err(Error::Malformed));
+            assert!(cut_header(&mut piece[..12], 100, 0).is_err());
+        }
     }
 
     proptest! {

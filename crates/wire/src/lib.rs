@@ -36,6 +36,7 @@ pub mod pcapng;
 pub mod radiotap;
 pub mod tcp;
 pub mod udp;
+pub mod virtio;
 pub mod wlan;
 
 pub use error::Error;

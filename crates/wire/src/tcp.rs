@@ -120,7 +120,41 @@ pub fn fill_checksum(segment: &mut [u8], pseudo_header: Sum) {
 /// When `header` is shorter than one.
 pub fn fill_checksum_over(header: &mut [u8], pseudo_header: Sum, payload: Sum) {
     let checksum = pseudo_header.and(header).and_sum(payload).checksum();
-    put(header, 16, &checksum.to_be_bytes());
+    put(header, CHECKSUM, &checksum.to_be_bytes());
+}
+
+/// Puts the sum of the pseudo-header alone where the checksum of a segment goes, for whoever fills it in later
+/// ([`virtio::Checksum::Missing`](crate::virtio::Checksum::Missing)).
+///
+/// # Panics
+///
+/// When `header` is shorter than one.
+pub fn prepare_checksum(header: &mut [u8], pseudo_header: Sum) {
+    put(header, CHECKSUM, &(!pseudo_header.checksum()).to_be_bytes());
+}
+
+/// Where the checksum field is in a header, in bytes from its start.
+pub const CHECKSUM: usize = 16;
+
+/// Makes a copy of the header of a long segment that of one of the pieces that it is cut into, which begins `offset` bytes
+/// after it: FIN and PSH end the `last` one, CWR is for the `first` alone (RFC 3168 section 6.1.2). The checksum field
+/// becomes zero, options stay as they are.
+///
+/// # Panics
+///
+/// When `header` is shorter than one.
+pub fn cut_header(header: &mut [u8], offset: u32, first: bool, last: bool) {
+    let sequence = SeqNumber(u32_at(header, 4)) + offset;
+    put(header, 4, &sequence.0.to_be_bytes());
+    let mut flags = u16_at(header, 12);
+    if !last {
+        flags &= !(Flags::FIN | Flags::PSH).0;
+    }
+    if !first {
+        flags &= !Flags::CWR.0;
+    }
+    put(header, 12, &flags.to_be_bytes());
+    put(header, CHECKSUM, &[0, 0]);
 }
 
 /// The control bits of a segment: the eight of RFC 9293 section 3.1, and AE (RFC 9768).
@@ -221,6 +255,35 @@ mod tests {
         assert_eq!(Header::parse(&segment), Err(Error::Malformed));
     }
 
+    #[test]
+    fn what_is_said_once_is_said_by_one_piece() {
+        let all = Flags(Flags::ACK.0 | Flags::PSH.0 | Flags::FIN.0 | Flags::CWR.0 | Flags::ECE.0);
+        let header = Header {
+            source_port: 1,
+            destination_port: 2,
+            sequence: SeqNumber(u32::MAX - 9),
+            acknowledgment: SeqNumber(7),
+            flags: all,
+            window: 9,
+            urgent: 0,
+            options: Options { sack_permitted: true, ..Options::default() },
+        };
+        let cut = |offset, first, last| {
+            let mut bytes = [0xff; 24];
+            header.emit(&mut bytes);
+            cut_header(&mut bytes, offset, first, last);
+            Header::parse(&bytes).unwrap().0
+        };
+        let without = |flags: Flags| Flags(all.0 & !flags.0);
+        let ends = Flags(Flags::FIN.0 | Flags::PSH.0);
+        assert_eq!(cut(0, true, true), header);
+        assert_eq!(cut(0, true, false), Header { flags: without(ends), ..header });
+        let middle = without(Flags(ends.0 | Flags::CWR.0));
+        assert_eq!(cut(10, false, false), Header { sequence: SeqNumber(0), flags: middle, ..header });
+        let last = Header { sequence: SeqNumber(10), flags: without(Flags::CWR), ..header };
+        assert_eq!(cut(20, false, true), last);
+    }
+
     proptest! {
         #[test]
         fn what_is_emitted_is_parsed_again(
@@ -247,6 +310,16 @@ mod tests {
             header.emit(head);
             fill_checksum_over(head, Sum::default(), Sum::of(tail));
             prop_assert!(is_whole(&segment, Sum::default()));
+        }
+
+        #[test]
+        fn a_prepared_checksum_is_finished_by_whoever_sums_up(payload in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let pseudo_header = Sum::default().and_word(0x1234).and_word(payload.len() as u16);
+            let mut segment = vec![0x50; Header::MIN_LEN];
+            prepare_checksum(&mut segment, pseudo_header);
+            segment.extend(&payload);
+            crate::virtio::fill_checksum(&mut segment, 0, CHECKSUM as u16).unwrap();
+            prop_assert!(is_whole(&segment, pseudo_header));
         }
 
         #[test]

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use stack::Device;
+use stack::device::Received;
 use tcpip::Descending;
 use wire::MacAddress;
 
@@ -31,7 +32,7 @@ impl LinkEnd {
 }
 
 impl Device for LinkEnd {
-    fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<Received>> {
         loop {
             let (frame, old) =
                 self.shared.with(|state| state.segments.receive(self.segment, self.port, context.waker()));
@@ -40,7 +41,7 @@ impl Device for LinkEnd {
             let Some(frame) = frame else { return Poll::Pending };
             if let Some(place) = buffer.get_mut(..frame.len()) {
                 place.copy_from_slice(&frame);
-                return Poll::Ready(Ok(frame.len()));
+                return Poll::Ready(Ok(Received::plain(frame.len())));
             }
         }
     }

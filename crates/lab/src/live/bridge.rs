@@ -77,7 +77,7 @@ fn side<R: Runtime>(
     for _ in 0..BATCH {
         match device.poll_receive(context, buffer) {
             Poll::Ready(received) => {
-                let frame = &buffer[..received?];
+                let frame = &buffer[..received?.length];
                 if frame.len() > usize::from(device.mtu()) + HEADERS {
                     unsent.joined.fetch_add(1, Relaxed);
                 } else {

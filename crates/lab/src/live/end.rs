@@ -9,6 +9,7 @@ use ::wire::ethernet::{EtherType, Header};
 use bytes::Bytes;
 use host::Runtime;
 use stack::Device;
+use stack::device::Received;
 use tcpip::Descending;
 
 use super::wire::Wire;
@@ -57,14 +58,14 @@ impl<R: Runtime> WireEnd<R> {
 }
 
 impl<R: Runtime> Device for WireEnd<R> {
-    fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<Received>> {
         loop {
             let frame = ready!(self.wire.poll_arrival(self.back(), context));
             if let Some(packet) = self.open(&frame)
                 && let Some(place) = buffer.get_mut(..packet.len())
             {
                 place.copy_from_slice(packet);
-                return Poll::Ready(Ok(packet.len()));
+                return Poll::Ready(Ok(Received::plain(packet.len())));
             }
         }
     }

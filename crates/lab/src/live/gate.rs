@@ -17,6 +17,7 @@ use ::wire::ip::Packet;
 use ::wire::ipv4::{self, Protocol};
 use ::wire::tcp::{self, Flags, SeqNumber};
 use stack::Device;
+use stack::device::Received;
 use tcpip::Descending;
 
 /// A device behind which calls wait for an answer.
@@ -132,7 +133,7 @@ impl Porter {
 }
 
 impl<D: Device> Device for Gate<D> {
-    fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<Received>> {
         loop {
             let (admitted, refused, stale) = {
                 let mut calls = self.porter.calls();
@@ -151,10 +152,10 @@ impl<D: Device> Device for Gate<D> {
                 && let Some(place) = buffer.get_mut(..syn.len())
             {
                 place.copy_from_slice(&syn);
-                return Poll::Ready(Ok(syn.len()));
+                return Poll::Ready(Ok(Received::plain(syn.len())));
             }
             match self.device.poll_receive(context, buffer) {
-                Poll::Ready(Ok(length)) if !self.porter.let_in(&buffer[..length]) => {}
+                Poll::Ready(Ok(received)) if !self.porter.let_in(&buffer[..received.length]) => {}
                 outcome => return outcome,
             }
         }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use tcpip::Descending;
 use wire::MacAddress;
 
-use super::Device;
+use super::{Device, Received};
 
 /// One end of a wire in memory. Frames arrive at once, in order, and none is lost while the other end reads.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Memory {
 }
 
 impl Device for Memory {
-    fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<Received>> {
         let mut wire = self.wire();
         while let Some(frame) = wire.queues[self.end].pop_front() {
             // The other end may wait for the room that this makes.
@@ -65,7 +65,7 @@ impl Device for Memory {
             }
             if let Some(place) = buffer.get_mut(..frame.len()) {
                 place.copy_from_slice(&frame);
-                return Poll::Ready(Ok(frame.len()));
+                return Poll::Ready(Ok(Received::plain(frame.len())));
             }
         }
         self.register(&mut wire, context);
@@ -146,7 +146,10 @@ mod tests {
         let refused = one.transmit(&Descending::new([b"c", b""])).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::WouldBlock);
         for text in [b"a!", b"b!"] {
-            assert!(matches!(other.poll_receive(&mut context, &mut buffer), Poll::Ready(Ok(2))));
+            assert!(matches!(
+                other.poll_receive(&mut context, &mut buffer),
+                Poll::Ready(Ok(Received { length: 2, .. }))
+            ));
             assert_eq!(&buffer[..2], text);
         }
         assert!(one.poll_room(&mut context).is_ready());
@@ -159,7 +162,10 @@ mod tests {
         one.transmit(&Descending::new([&[0; 9], &[]])).unwrap();
         one.transmit(&Descending::new([&[7; 8], &[]])).unwrap();
         let mut buffer = [0; 8];
-        assert!(matches!(other.poll_receive(&mut context, &mut buffer), Poll::Ready(Ok(8))));
+        assert!(matches!(
+            other.poll_receive(&mut context, &mut buffer),
+            Poll::Ready(Ok(Received { length: 8, .. }))
+        ));
         assert_eq!(buffer, [7; 8]);
     }
 }

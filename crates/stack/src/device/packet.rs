@@ -9,7 +9,7 @@ use tcpip::Descending;
 use tokio::io::unix::AsyncFd;
 use wire::MacAddress;
 
-use super::{Device, sys};
+use super::{Device, Received, sys};
 
 /// Why an interface could not be listened to.
 #[derive(Debug, thiserror::Error)]
@@ -63,12 +63,12 @@ impl Packet {
 }
 
 impl Device for Packet {
-    fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<Received>> {
         loop {
             let mut ready = ready!(self.socket.poll_read_ready(context))?;
             match ready.try_io(|socket| (&mut socket.get_ref()).read(buffer)) {
                 Ok(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
-                Ok(read) => return Poll::Ready(read),
+                Ok(read) => return Poll::Ready(read.map(Received::plain)),
                 // Nothing is left: wait for the kernel's word.
                 Err(_) => {}
             }

@@ -15,14 +15,41 @@ use tokio::io::unix::AsyncFd;
 pub(super) const LONGEST_NAME: usize = libc::IFNAMSIZ - 1;
 
 /// Makes `tun`, a descriptor of `/dev/net/tun`, the other side of the interface `name` (TUNSETIFF). `ethernet` chooses
-/// TAP over TUN; no packet information goes before a frame. Where no such interface is, it is made and goes with the
-/// descriptor.
-pub(super) fn attach(tun: &impl AsFd, name: &str, ethernet: bool) -> io::Result<()> {
+/// TAP over TUN; no packet information goes before a frame, and a virtio-net header only when `virtio` is asked for. Where no
+/// such interface is, it is made and goes with the descriptor.
+pub(super) fn attach(tun: &impl AsFd, name: &str, ethernet: bool, virtio: bool) -> io::Result<()> {
     let mode = if ethernet { libc::IFF_TAP } else { libc::IFF_TUN };
+    let virtio = if virtio { libc::IFF_VNET_HDR } else { 0 };
     let mut request = request(name)?;
-    request.ifr_ifru.ifru_flags = (mode | libc::IFF_NO_PI) as libc::c_short;
+    request.ifr_ifru.ifru_flags = (mode | libc::IFF_NO_PI | virtio) as libc::c_short;
     // SAFETY: TUNSETIFF reads and writes one ifreq through the pointer, which is valid and exclusive.
     check(unsafe { libc::ioctl(tun.as_fd().as_raw_fd(), libc::TUNSETIFF as _, &raw mut request) })
+}
+
+/// Whether the kernel can put a virtio-net header before the frames of `tun` (TUNGETFEATURES).
+pub(super) fn knows_virtio(tun: &impl AsFd) -> bool {
+    let mut features: libc::c_uint = 0;
+    // SAFETY: TUNGETFEATURES writes one unsigned int through the pointer, which is valid and exclusive.
+    let asked =
+        check(unsafe { libc::ioctl(tun.as_fd().as_raw_fd(), libc::TUNGETFEATURES as _, &raw mut features) });
+    asked.is_ok() && features & libc::IFF_VNET_HDR as libc::c_uint != 0
+}
+
+/// Says whether we take checksums that are missing and TCP segments that are to be cut (TUNSETOFFLOAD), behind a header of
+/// [`virtio::Header::LEN`](wire::virtio::Header::LEN) bytes (TUNSETVNETHDRSZ) in its own byte order (TUNSETVNETLE).
+pub(super) fn offload(tun: &impl AsFd, on: bool) -> io::Result<()> {
+    let descriptor = tun.as_fd().as_raw_fd();
+    let segments = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
+    let taken = libc::c_ulong::from(if on { segments } else { 0 });
+    if on {
+        let (length, little) = (wire::virtio::Header::LEN as libc::c_int, libc::c_int::from(true));
+        // SAFETY: TUNSETVNETHDRSZ and TUNSETVNETLE each read one int through the pointer, which is valid.
+        check(unsafe { libc::ioctl(descriptor, libc::TUNSETVNETHDRSZ as _, &raw const length) })?;
+        // SAFETY: as above.
+        check(unsafe { libc::ioctl(descriptor, libc::TUNSETVNETLE as _, &raw const little) })?;
+    }
+    // SAFETY: TUNSETOFFLOAD takes its argument by value.
+    check(unsafe { libc::ioctl(descriptor, libc::TUNSETOFFLOAD as _, taken) })
 }
 
 /// The MTU of the interface `name` (SIOCGIFMTU), asked of any `socket`, in bytes.

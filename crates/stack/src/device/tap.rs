@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use tcpip::Descending;
 use wire::MacAddress;
 
-use super::Device;
-use super::tunnel::{OpenError, Tunnel};
+use super::tunnel::{Offload, OpenError, Tunnel};
+use super::{Device, Received};
 
 /// Our end of an Ethernet whose other end is an interface of the Linux kernel.
 #[derive(Debug)]
@@ -18,18 +18,28 @@ pub struct Tap {
 
 impl Tap {
     /// Opens the TAP interface `name`, or makes it where the process may; what it makes goes with it. `mac` is our own
-    /// address on that Ethernet, not the kernel's. Must run inside a tokio runtime.
+    /// address on that Ethernet, not the kernel's. Long TCP segments cross it uncut, where the kernel knows how. Must run
+    /// inside a tokio runtime.
     ///
     /// # Errors
     ///
     /// As [`OpenError`] says.
     pub fn open(name: &str, mac: MacAddress) -> Result<Self, OpenError> {
-        Ok(Self { tunnel: Tunnel::open(name, true)?, mac })
+        Self::open_with(name, mac, Offload::default())
+    }
+
+    /// As [`open`](Self::open), with the choice of what crosses it.
+    ///
+    /// # Errors
+    ///
+    /// As [`OpenError`] says.
+    pub fn open_with(name: &str, mac: MacAddress, offload: Offload) -> Result<Self, OpenError> {
+        Ok(Self { tunnel: Tunnel::open(name, true, offload)?, mac })
     }
 }
 
 impl Device for Tap {
-    fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<Received>> {
         self.tunnel.poll_receive(context, buffer)
     }
 
@@ -52,5 +62,9 @@ impl Device for Tap {
 
     fn mtu(&self) -> u16 {
         self.tunnel.mtu()
+    }
+
+    fn segmented(&self) -> u32 {
+        self.tunnel.segmented()
     }
 }

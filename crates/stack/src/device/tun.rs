@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use tcpip::Descending;
 use wire::MacAddress;
 
-use super::Device;
-use super::tunnel::{OpenError, Tunnel};
+use super::tunnel::{Offload, OpenError, Tunnel};
+use super::{Device, Received};
 
 /// Our end of a wire for IP packets whose other end is an interface of the Linux kernel.
 #[derive(Debug)]
@@ -16,19 +16,28 @@ pub struct Tun {
 }
 
 impl Tun {
-    /// Opens the TUN interface `name`, or makes it where the process may; what it makes goes with it. Must run inside a
-    /// tokio runtime.
+    /// Opens the TUN interface `name`, or makes it where the process may; what it makes goes with it. Long TCP segments
+    /// cross it uncut, where the kernel knows how. Must run inside a tokio runtime.
     ///
     /// # Errors
     ///
     /// As [`OpenError`] says.
     pub fn open(name: &str) -> Result<Self, OpenError> {
-        Ok(Self { tunnel: Tunnel::open(name, false)? })
+        Self::open_with(name, Offload::default())
+    }
+
+    /// As [`open`](Self::open), with the choice of what crosses it.
+    ///
+    /// # Errors
+    ///
+    /// As [`OpenError`] says.
+    pub fn open_with(name: &str, offload: Offload) -> Result<Self, OpenError> {
+        Ok(Self { tunnel: Tunnel::open(name, false, offload)? })
     }
 }
 
 impl Device for Tun {
-    fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<Received>> {
         self.tunnel.poll_receive(context, buffer)
     }
 
@@ -51,5 +60,9 @@ impl Device for Tun {
 
     fn mtu(&self) -> u16 {
         self.tunnel.mtu()
+    }
+
+    fn segmented(&self) -> u32 {
+        self.tunnel.segmented()
     }
 }

@@ -178,10 +178,11 @@ impl<R: Runtime, D: Device> Inner<R, D> {
                 return false;
             }
             match port.device.poll_receive(context, buffer) {
-                Poll::Ready(Ok(length)) => {
+                Poll::Ready(Ok(received)) => {
                     port.counters.received += 1;
                     let interface = InterfaceId(index as u16);
-                    self.stack.receive(now, interface, &mut buffer[..length], &mut self.devices);
+                    let frame = &mut buffer[..received.length];
+                    self.stack.receive_offloaded(now, interface, frame, &received.offload, &mut self.devices);
                 }
                 Poll::Ready(Err(_)) => port.ended = true,
                 Poll::Pending => return false,

@@ -63,8 +63,8 @@ impl<R: Runtime, D: Device> StackHost<R, D> {
     /// When there are too many, or the device's MTU is too small for IP.
     pub fn attach(&self, name: &str, device: D) -> Result<InterfaceId, ConfigError> {
         let medium = device.mac().map_or(Medium::Ip, Medium::Ethernet);
-        let mtu = device.mtu();
-        let config = InterfaceConfig { name: name.into(), medium, mtu, segmented: 0 };
+        let (mtu, segmented) = (device.mtu(), device.segmented());
+        let config = InterfaceConfig { name: name.into(), medium, mtu, segmented };
         self.shared.attach(config, device)
     }
 

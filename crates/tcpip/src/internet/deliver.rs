@@ -16,6 +16,8 @@ use crate::{InterfaceId, Transmit};
 /// A whole packet for one of our addresses or groups.
 pub(super) struct Arrived<'a> {
     pub(super) on: InterfaceId,
+    /// Its transport layer's checksum need not be looked at.
+    pub(super) checked: bool,
     pub(super) source: IpAddr,
     pub(super) destination: IpAddr,
     pub(super) to_many: bool,
@@ -50,7 +52,7 @@ impl Layer {
             (Protocol::UDP, true) if self.dhcp(now, &arrived, out) => Received::Handled,
             (Protocol::TCP | Protocol::UDP, _) => {
                 self.counters.delivered += 1;
-                let Arrived { to_many, ttl, traffic_class, start, packet, .. } = arrived;
+                let Arrived { checked, to_many, ttl, traffic_class, start, packet, .. } = arrived;
                 let end = packet.len();
                 let (payload, quote) = parts(packet, start, end);
                 Received::Deliver(Delivery {
@@ -61,6 +63,7 @@ impl Layer {
                     protocol,
                     ttl,
                     traffic_class,
+                    checked,
                     payload,
                     quote,
                 })

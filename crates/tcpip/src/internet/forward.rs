@@ -20,8 +20,17 @@ struct Passing {
     protocol: Protocol,
     /// TTL or hop limit as it arrived.
     ttl: u8,
-    /// Routers may cut it.
+    /// The longest packet that leaves when it is cut as it asks to be, in bytes.
+    len: usize,
+    /// Routers may cut it further.
     may_be_cut: bool,
+}
+
+/// Bytes of the longest packet that `packet` is to be cut into before it goes on.
+fn longest(came: &Came, packet: &[u8]) -> usize {
+    came.segment_size
+        .and_then(|size| Descending::of_long(packet, size))
+        .map_or(packet.len(), |long| long.longest_piece())
 }
 
 impl Layer {
@@ -63,18 +72,19 @@ impl Layer {
             destination: header.destination.into(),
             protocol: header.protocol,
             ttl: header.ttl,
-            may_be_cut: !header.dont_fragment,
+            len: longest(&came, packet),
+            may_be_cut: !header.dont_fragment && came.segment_size.is_none(),
         };
         if let Some((hop, mtu)) = self.onward(now, came, packet, &passing, out) {
             let mut header = ipv4::Header { ttl: header.ttl - 1, ..header };
             if !self.translate_out(now, &came, &hop, &mut header, packet) {
                 return;
             }
-            if packet.len() > usize::from(mtu) {
+            if passing.len > usize::from(mtu) {
                 self.cut_v4(now, &hop, &header, &packet[header.len()..], mtu, true, out);
             } else {
                 header.emit(packet, packet.len() - header.len());
-                self.output(now, &hop, &mut Descending::new([packet, &[]]), true, out);
+                self.send_on(now, &came, &hop, packet, out);
             }
         }
     }
@@ -92,14 +102,30 @@ impl Layer {
             destination: header.destination.into(),
             protocol: header.next_header,
             ttl: header.hop_limit,
+            len: longest(&came, packet),
             may_be_cut: false,
         };
         if let Some((hop, _)) = self.onward(now, came, packet, &passing, out) {
             // The one byte that a router changes.
             packet[7] = header.hop_limit - 1;
-            self.output(now, &hop, &mut Descending::new([packet, &[]]), true, out);
+            self.send_on(now, &came, &hop, packet, out);
         }
         Received::Handled
+    }
+
+    /// Sends on a packet that was found fit for it.
+    fn send_on(&mut self, now: Instant, came: &Came, hop: &Hop, packet: &[u8], out: &mut dyn Transmit) {
+        let mut descending = match came.segment_size {
+            None => Descending::new([packet, &[]]),
+            Some(size) => match Descending::of_long(packet, size) {
+                Some(long) => long,
+                None => {
+                    self.counters.malformed += 1;
+                    return;
+                }
+            },
+        };
+        self.output(now, hop, &mut descending, true, out);
     }
 
     /// The next hop of a packet, and the longest packet that the link there takes, in bytes. `None` when it goes no
@@ -112,7 +138,7 @@ impl Layer {
         passing: &Passing,
         out: &mut dyn Transmit,
     ) -> Option<(Hop, u16)> {
-        let &Passing { source, destination, protocol, ttl, may_be_cut } = passing;
+        let &Passing { source, destination, protocol, ttl, len, may_be_cut } = passing;
         if !self.may_forward(&came, source, destination) {
             self.not_ours(now, came.on, source, destination);
             return None;
@@ -128,7 +154,7 @@ impl Layer {
             return None;
         };
         let mtu = self.interface(hop.interface).map_or(0, |interface| interface.mtu(destination.is_ipv4()));
-        if packet.len() > usize::from(mtu) && !may_be_cut {
+        if len > usize::from(mtu) && !may_be_cut {
             self.counters.too_big += 1;
             self.complain(now, came.on, packet, &Complaint::TooBig(mtu), out);
             return None;

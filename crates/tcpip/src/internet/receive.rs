@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use host::Instant;
 use trace::{Direction, Drop, Event as Traced, Fate};
 use wire::ipv4::RawOption;
+use wire::virtio::{self, Checksum};
 use wire::{Error, EtherType, MacAddress, Protocol, ethernet, ipv4, ipv6};
 
 use super::deliver::Arrived;
@@ -23,6 +24,10 @@ pub(super) struct Came {
     pub(super) many: bool,
     /// From this host itself.
     pub(super) looped: bool,
+    /// The transport layer's checksum need not be looked at. One that is missing is filled in before the packet goes on.
+    pub(super) checked: bool,
+    /// It is a TCP segment that is to be cut, into pieces with so many bytes of payload, before it goes on.
+    pub(super) segment_size: Option<u16>,
 }
 
 impl Layer {
@@ -34,11 +39,37 @@ impl Layer {
         frame: &'a mut [u8],
         out: &mut dyn Transmit,
     ) -> Received<'a> {
+        self.receive_offloaded(now, on, frame, &virtio::Header::default(), out)
+    }
+
+    /// As [`receive`](Self::receive), from a device that leaves `offload` to us.
+    pub fn receive_offloaded<'a>(
+        &mut self,
+        now: Instant,
+        on: InterfaceId,
+        frame: &'a mut [u8],
+        offload: &virtio::Header,
+        out: &mut dyn Transmit,
+    ) -> Received<'a> {
         let Some(interface) = self.interface(on) else { return Received::Handled };
         let medium = interface.config.medium;
         self.counters.frames_received += 1;
+        let segment_size = offload.segmentation.map(|segmentation| segmentation.size);
+        let mut came = Came {
+            on,
+            many: false,
+            looped: false,
+            checked: offload.checksum != Checksum::Unchecked,
+            segment_size,
+        };
+        if let Checksum::Missing { start, offset } = offload.checksum
+            && !self.may_miss_checksum(&came, medium, frame)
+            && virtio::fill_checksum(frame, start, offset).is_err()
+        {
+            return self.reject_bytes(Error::Malformed);
+        }
         let Medium::Ethernet(own) = medium else {
-            return self.packet(now, Came { on, many: false, looped: false }, frame, out);
+            return self.packet(now, came, frame, out);
         };
         let len = frame.len() as u32;
         let tell = |layer: &Self, fate| {
@@ -58,7 +89,7 @@ impl Layer {
             return Received::Handled;
         }
         tell(self, Fate::Accepted);
-        let came = Came { on, many, looped: false };
+        came.many = many;
         let body = &mut frame[ethernet::Header::LEN..];
         let version = body.first().map_or(0, |first| first >> 4);
         match (header.ether_type, version) {
@@ -69,6 +100,15 @@ impl Layer {
         Received::Handled
     }
 
+    /// Whether the checksum that is missing in a frame may stay so: TCP trusts it, and what is to be cut gets others. What
+    /// may be sent on in one piece, or is not TCP, needs it.
+    fn may_miss_checksum(&self, came: &Came, medium: Medium, frame: &[u8]) -> bool {
+        let link = if medium == Medium::Ip { 0 } else { ethernet::Header::LEN };
+        let protocol =
+            frame.get(link).and_then(|first| frame.get(link + if first >> 4 == 4 { 9 } else { 6 }));
+        protocol == Some(&Protocol::TCP.0) && (came.segment_size.is_some() || !self.config.forwarding)
+    }
+
     /// Takes a packet that [`poll_loopback`](Self::poll_loopback) gave.
     pub fn receive_looped<'a>(
         &mut self,
@@ -76,7 +116,8 @@ impl Layer {
         looped: &'a mut Looped,
         out: &mut dyn Transmit,
     ) -> Received<'a> {
-        let came = Came { on: looped.interface, many: false, looped: true };
+        let came =
+            Came { on: looped.interface, many: false, looped: true, checked: false, segment_size: None };
         self.packet(now, came, &mut looped.packet, out)
     }
 
@@ -142,26 +183,28 @@ impl Layer {
             let traffic_class = first.traffic_class & !3 | ecn;
             let whole = ipv4::Header { traffic_class, more_fragments: false, fragment_offset: 0, ..first };
             whole.emit(&mut bytes, payload_len);
-            let Some(to_many) = self.pass_on_v4(now, came, whole, &mut bytes, out) else {
+            let put_together = Came { checked: false, segment_size: None, ..came };
+            let Some(to_many) = self.pass_on_v4(now, put_together, whole, &mut bytes, out) else {
                 return Received::Handled;
             };
-            return self.deliver_v4(now, came.on, to_many, &whole, Cow::Owned(bytes), out);
+            return self.deliver_v4(now, &put_together, to_many, &whole, Cow::Owned(bytes), out);
         }
         let Some(to_many) = self.pass_on_v4(now, came, header, packet, out) else { return Received::Handled };
-        self.deliver_v4(now, came.on, to_many, &header, Cow::Borrowed(packet), out)
+        self.deliver_v4(now, &came, to_many, &header, Cow::Borrowed(packet), out)
     }
 
     fn deliver_v4<'a>(
         &mut self,
         now: Instant,
-        on: InterfaceId,
+        came: &Came,
         to_many: bool,
         header: &ipv4::Header,
         packet: Cow<'a, [u8]>,
         out: &mut dyn Transmit,
     ) -> Received<'a> {
         let arrived = Arrived {
-            on,
+            on: came.on,
+            checked: came.checked,
             source: header.source.into(),
             destination: header.destination.into(),
             to_many,
@@ -199,7 +242,7 @@ impl Layer {
             Err(problem) => return self.reject_chain(now, came.on, problem, packet, out),
         };
         let Some(fragment) = chain.fragment else {
-            return self.deliver_v6(now, came.on, to_many, &header, &chain, Cow::Borrowed(packet), out);
+            return self.deliver_v6(now, &came, to_many, &header, &chain, Cow::Borrowed(packet), out);
         };
         let at = ipv6::Header::LEN + fragment.offset;
         let (headers, rest) = packet.split_at(at);
@@ -233,7 +276,8 @@ impl Layer {
         match ipv6::Chain::of(&whole, &bytes[ipv6::Header::LEN..]) {
             // Fragments within fragments are of no honest sender.
             Ok(chain) if chain.fragment.is_none() => {
-                self.deliver_v6(now, came.on, to_many, &whole, &chain, Cow::Owned(bytes), out)
+                let put_together = Came { checked: false, segment_size: None, ..came };
+                self.deliver_v6(now, &put_together, to_many, &whole, &chain, Cow::Owned(bytes), out)
             }
             Ok(_) => self.reject_bytes(Error::Malformed),
             Err(problem) => self.reject_chain(now, came.on, problem, &bytes, out),
@@ -244,7 +288,7 @@ impl Layer {
     fn deliver_v6<'a>(
         &mut self,
         now: Instant,
-        on: InterfaceId,
+        came: &Came,
         to_many: bool,
         header: &ipv6::Header,
         chain: &ipv6::Chain,
@@ -252,7 +296,8 @@ impl Layer {
         out: &mut dyn Transmit,
     ) -> Received<'a> {
         let arrived = Arrived {
-            on,
+            on: came.on,
+            checked: came.checked,
             source: header.source.into(),
             destination: header.destination.into(),
             to_many,

@@ -9,7 +9,7 @@ use wire::{EtherType, MacAddress, Protocol, ethernet, ipv4, ipv6};
 
 use super::routing::Hop;
 use super::{ConfigError, Internet, Layer, Looped, Path, SendError, Sending};
-use crate::link::{Medium, Waiting};
+use crate::link::{Interface, Medium, Waiting};
 use crate::{Descending, InterfaceId, Transmit};
 
 /// Packets from this host to itself that may wait, and bytes of them.
@@ -51,6 +51,10 @@ impl Internet for Below<'_> {
             // Sending will say what is wrong.
             Err(_) => true,
         }
+    }
+
+    fn segmented(&mut self, destination: IpAddr) -> u32 {
+        self.layer.hop(destination, None).map_or(0, |hop| self.layer.segmented(&hop))
     }
 
     fn confirm(&mut self, now: Instant, destination: IpAddr) {
@@ -99,11 +103,16 @@ impl Layer {
             None => self.source_for(&hop, destination).ok_or(SendError::NoAddress)?,
         };
         let mtu = self.mtu(now, &hop, destination);
-        let segmented = match self.interface(hop.interface) {
-            Some(interface) if !hop.looped => interface.config.segmented.min(65_535).max(u32::from(mtu)),
-            _ => u32::from(mtu),
-        };
+        let segmented = self.segmented(&hop).max(u32::from(mtu));
         Ok(Path { interface: hop.interface, source, mtu, segmented })
+    }
+
+    /// The largest packet that may be longer than the path takes, in bytes; zero where the device does not cut any.
+    fn segmented(&self, hop: &Hop) -> u32 {
+        match self.interface(hop.interface) {
+            Some(interface) if !hop.looped && interface.cuts() => interface.config.segmented.min(65_535),
+            _ => 0,
+        }
     }
 
     /// Lowers the path MTU, on a word that is believed, and says what it is now.
@@ -146,12 +155,8 @@ impl Layer {
             self.counters.no_room += 1;
             return Err(SendError::NoRoom);
         }
-        let largest = match packet.segment_size() {
-            Some(size) => header_len + packet.headers().len() + usize::from(size),
-            None => len,
-        };
-        if largest > usize::from(mtu) {
-            if sending.dont_fragment || packet.segment_size().is_some() {
+        if header_len + packet.longest_piece() > usize::from(mtu) {
+            if sending.dont_fragment || packet.segmentation().is_some() {
                 return Err(SendError::TooBig(mtu));
             }
             return self.send_fragments(now, sending, &hop, mtu, packet, out);
@@ -348,8 +353,7 @@ impl Layer {
     ) {
         let Some(interface) = self.interfaces.get_mut(usize::from(hop.interface.0)) else { return };
         let Medium::Ethernet(own) = interface.config.medium else {
-            self.counters.frames_sent += 1;
-            return out.transmit(hop.interface, packet);
+            return self.depart(now, hop.interface, None, packet, out);
         };
         let mac = match MacAddress::of_group(hop.next) {
             Some(group) => Some(group),
@@ -379,18 +383,34 @@ impl Layer {
         packet: &mut Descending<'_>,
         out: &mut dyn Transmit,
     ) {
-        ethernet::Header { destination, source, ether_type }.emit(packet.push(ethernet::Header::LEN));
-        self.counters.frames_sent += 1;
-        let len = packet.len() as u32;
-        self.tracer.emit(now.as_nanos(), || {
-            Traced::Frame(trace::Frame {
-                interface: interface.0,
-                direction: Direction::Down,
-                len,
-                fate: Fate::Accepted,
-            })
-        });
-        out.transmit(interface, packet);
+        let link = ethernet::Header { destination, source, ether_type };
+        self.depart(now, interface, Some(link), packet, out);
+    }
+
+    /// Hands a packet to the device, in pieces where it is too long and the device does not cut it.
+    fn depart(
+        &mut self,
+        now: Instant,
+        on: InterfaceId,
+        link: Option<ethernet::Header>,
+        packet: &mut Descending<'_>,
+        out: &mut dyn Transmit,
+    ) {
+        let mut hand_over = |frame: &mut Descending<'_>| {
+            if let Some(link) = link {
+                link.emit(frame.push(ethernet::Header::LEN));
+                let len = frame.len() as u32;
+                self.tracer.emit(now.as_nanos(), || {
+                    let (interface, direction, fate) = (on.0, Direction::Down, Fate::Accepted);
+                    Traced::Frame(trace::Frame { interface, direction, len, fate })
+                });
+            }
+            self.counters.frames_sent += 1;
+            out.transmit(on, frame);
+        };
+        let whole = packet.segmentation().is_none()
+            || self.interfaces.get(usize::from(on.0)).is_some_and(Interface::cuts);
+        if whole { hand_over(packet) } else { packet.cut(hand_over) }
     }
 
     fn told(&self, now: Instant, interface: InterfaceId, sending: &Sending, len: usize, fate: Fate) {

@@ -30,6 +30,10 @@ pub trait Internet {
     /// Whether the device on the way to `destination` takes a frame now.
     fn has_room(&mut self, destination: IpAddr) -> bool;
 
+    /// The largest TCP packet to `destination` that may be longer than the path takes, in bytes with the IP header: it is
+    /// cut further down. Zero where none is.
+    fn segmented(&mut self, destination: IpAddr) -> u32;
+
     /// Tells that bytes get through to `destination` and back, so that the neighbour on the way need not be asked
     /// (RFC 4861 section 7.3.1).
     fn confirm(&mut self, now: Instant, destination: IpAddr);
@@ -122,6 +126,9 @@ pub struct Delivery<'a> {
     pub ttl: u8,
     /// Differentiated services and ECN bits as they arrived (of all fragments: RFC 3168 section 5.3).
     pub traffic_class: u8,
+    /// Whether the transport layer's checksum need not be looked at: the device has done so, or the packet never was on
+    /// a link.
+    pub checked: bool,
     /// The transport layer's segment or datagram; owned when it was put together from fragments.
     pub payload: Cow<'a, [u8]>,
     /// The packet's IP header and first bytes, as an ICMP error quotes them.

@@ -18,7 +18,8 @@ pub struct InterfaceConfig {
     pub medium: Medium,
     /// The largest IP packet that it takes, in bytes.
     pub mtu: u16,
-    /// The largest IP packet that its device cuts into segments itself, in bytes; `mtu` or less where it does not.
+    /// The largest IP packet that its device cuts into TCP segments itself, in bytes, and fills in the checksums of; `mtu`
+    /// or less where it does not. Such packets are handed to [`Transmit`](crate::Transmit) as they are.
     pub segmented: u32,
 }
 
@@ -116,6 +117,11 @@ impl Interface {
     pub fn mtu(&self, v4: bool) -> u16 {
         let said = if v4 { self.mtu_v4 } else { self.mtu_v6 };
         said.map_or(self.config.mtu, |mtu| mtu.min(self.config.mtu))
+    }
+
+    /// Whether its device cuts long packets itself.
+    pub(crate) fn cuts(&self) -> bool {
+        self.config.segmented > u32::from(self.config.mtu)
     }
 
     /// The groups that were joined on it.

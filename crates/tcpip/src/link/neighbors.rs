@@ -7,7 +7,7 @@ use std::time::Duration;
 use host::Instant;
 use wire::MacAddress;
 
-use crate::Descending;
+use crate::{Descending, Segmentation};
 
 /// Neighbours per interface.
 const MAX_NEIGHBORS: usize = 512;
@@ -29,7 +29,7 @@ const DELAY: Duration = Duration::from_secs(5);
 pub(crate) struct Waiting {
     pub(crate) bytes: Vec<u8>,
     headers: usize,
-    segment_size: Option<u16>,
+    segmentation: Option<Segmentation>,
     /// It was forwarded: its sender is to be told when the neighbour is not there.
     pub(crate) forwarded: bool,
 }
@@ -38,13 +38,13 @@ impl Waiting {
     pub(crate) fn new(packet: &Descending<'_>, forwarded: bool) -> Self {
         let mut bytes = Vec::new();
         packet.copy_to(&mut bytes);
-        Self { bytes, headers: packet.headers().len(), segment_size: packet.segment_size(), forwarded }
+        Self { bytes, headers: packet.headers().len(), segmentation: packet.segmentation(), forwarded }
     }
 
     pub(crate) fn descending(&self) -> Descending<'_> {
         let (headers, payload) = self.bytes.split_at(self.headers);
-        let mut packet = match self.segment_size {
-            Some(size) => Descending::segmented([payload, &[]], size),
+        let mut packet = match self.segmentation {
+            Some(segmentation) => Descending::segmented([payload, &[]], segmentation),
             None => Descending::new([payload, &[]]),
         };
         packet.push(headers.len()).copy_from_slice(headers);

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use host::Instant;
 use trace::{Direction, Endpoints, Event as Traced, Segment, Why};
 use wire::checksum::Sum;
-use wire::tcp::{Flags, Header, Options, SeqNumber, fill_checksum_over};
+use wire::tcp::{Flags, Header, Options, SeqNumber, fill_checksum_over, prepare_checksum};
 use wire::{Protocol, udp as datagram};
 
 use super::{Flow, SocketError, Transport, UdpId};
-use crate::Descending;
 use crate::internet::{Internet, SendError, Sending};
+use crate::{Descending, Segmentation};
 
 /// So many segments of one connection, then the next one's turn comes.
 const SEGMENTS_PER_TURN: usize = 16;
@@ -33,16 +33,24 @@ impl Transport {
             }
             slot.dirty = false;
             slot.lend(&self.budget);
+            let headers = if remote.is_ipv4() { 20 } else { 40 } + Header::MAX_LEN as u32;
+            let longest = below.segmented(remote).saturating_sub(headers);
             let mut more = false;
             for sent in 0..=SEGMENTS_PER_TURN {
                 if sent == SEGMENTS_PER_TURN || !below.has_room(remote) {
                     more = true;
                     break;
                 }
-                let Some(segment) = slot.connection.transmit(now, 0) else { break };
+                let Some(segment) = slot.connection.transmit(now, longest) else { break };
                 self.counters.segments_out += 1;
                 let flow = slot.flow;
-                let mut packet = Descending::new(segment.payload);
+                let mut packet = match segment.segment_size {
+                    None => Descending::new(segment.payload),
+                    Some(size) => {
+                        let header = segment.header.len() as u16;
+                        Descending::segmented(segment.payload, Segmentation { size, header })
+                    }
+                };
                 // What else goes wrong here is a loss, and is sent again as what is lost elsewhere.
                 let sent = send_as(now, flow, &segment.header, &mut packet, segment.markable, below);
                 if let Err(SendError::TooBig(mtu)) = sent {
@@ -177,8 +185,12 @@ fn send_as(
     let header = Header { source_port: flow.local.port(), destination_port: flow.remote.port(), ..*header };
     header.emit(packet.push(header.len()));
     let pseudo_header = Sum::pseudo_header(source, destination, Protocol::TCP.0, packet.len());
-    let [first, second] = packet.payload();
-    fill_checksum_over(packet.headers_mut(), pseudo_header, Sum::of(first).and(second));
+    if packet.segmentation().is_some() {
+        prepare_checksum(packet.headers_mut(), pseudo_header);
+    } else {
+        let [first, second] = packet.payload();
+        fill_checksum_over(packet.headers_mut(), pseudo_header, Sum::of(first).and(second));
+    }
     let sending = Sending {
         source,
         destination,

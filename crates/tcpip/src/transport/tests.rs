@@ -40,6 +40,10 @@ impl Internet for Below {
         true
     }
 
+    fn segmented(&mut self, _: IpAddr) -> u32 {
+        0
+    }
+
     fn confirm(&mut self, _: Instant, _: IpAddr) {}
 
     fn packet_too_big(&mut self, _: Instant, _: IpAddr, mtu: u16) -> u16 {
@@ -141,6 +145,7 @@ impl Pair {
             ttl: 64,
             traffic_class: 0,
             payload: bytes.into(),
+            checked: false,
             quote: [].as_slice().into(),
         };
         self.on(to, |transport, now, below| transport.receive(now, &delivery, below))
