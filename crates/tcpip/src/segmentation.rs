@@ -66,3 +66,6 @@ impl<'a> Descending<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
