@@ -173,6 +173,11 @@ const LOOPS: usize = 1024;
 
 /// Sockets.
 impl Stack {
+    /// What connections begin with that are listened for, or made, from now on.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
     /// Listens at `local`: [`Transport::listen`].
     ///
     /// # Errors

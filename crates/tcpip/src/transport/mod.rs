@@ -284,7 +284,7 @@ impl Transport {
             settings,
             initial_sequence: self.secrets.initial_sequence(now, &flow),
             timestamp_offset: self.secrets.timestamp_offset(&flow),
-            max_segment_size: mtu.saturating_sub(headers),
+            max_segment_size: settings.max_segment_size.unwrap_or(u16::MAX).min(mtu.saturating_sub(headers)),
             path_mtu: mtu,
             first_window: if self.budget.is_scarce() { SMALL_WINDOW } else { u16::MAX },
             tracer: self.tracer.clone(),

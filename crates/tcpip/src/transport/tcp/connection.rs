@@ -166,6 +166,28 @@ impl Connection {
     ///
     /// As [`WriteError`] says.
     pub fn write(&mut self, now: Instant, pieces: &[IoSlice<'_>]) -> Result<usize, WriteError> {
+        let written = self.gather(now, pieces)?;
+        if let Some(sending) = self.phase.sending_mut() {
+            sending.push();
+        }
+        Ok(written)
+    }
+
+    /// As [`write`](Self::write), where more follows soon: a short segment waits for it, for a retransmission timeout at most
+    /// or until what is on its way has been acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// As [`WriteError`] says.
+    pub fn write_more(&mut self, now: Instant, pieces: &[IoSlice<'_>]) -> Result<usize, WriteError> {
+        let written = self.gather(now, pieces)?;
+        if let Some(sending) = self.phase.sending_mut() {
+            sending.hold();
+        }
+        Ok(written)
+    }
+
+    fn gather(&mut self, now: Instant, pieces: &[IoSlice<'_>]) -> Result<usize, WriteError> {
         if let Some(end) = self.end {
             return Err(if end == End::Closed { WriteError::ShutDown } else { WriteError::Ended(end) });
         }
@@ -179,7 +201,9 @@ impl Connection {
         };
         if !flow.sending.is_busy() {
             flow.sending.progress = now;
-            flow.sending.recovery.on_restart(now);
+            if self.opening.settings.restart_after_idle {
+                flow.sending.recovery.on_restart(now);
+            }
         }
         let len = flow.sending.buffer.gather(pieces, limit, room);
         if len == 0 && pieces.iter().any(|piece| !piece.is_empty()) {
@@ -347,6 +371,23 @@ impl Connection {
     /// Small segments wait for acknowledgments of earlier ones, or do not.
     pub fn set_nodelay(&mut self, nodelay: bool) {
         self.opening.settings.nodelay = nodelay;
+        if let Some(sending) = self.phase.sending_mut().filter(|_| nodelay) {
+            sending.flush();
+        }
+    }
+
+    /// Short segments wait until this is taken back, so that several writes leave together. The last of all does not wait.
+    pub fn set_corked(&mut self, corked: bool) {
+        if let Some(sending) = self.phase.sending_mut() {
+            sending.set_corked(corked);
+        }
+    }
+
+    /// How long bytes may go unacknowledged from now on before the connection is given up: [`Settings::user_timeout`].
+    ///
+    /// [`Settings::user_timeout`]: super::Settings::user_timeout
+    pub fn set_user_timeout(&mut self, timeout: Option<Duration>) {
+        self.opening.settings.user_timeout = timeout;
     }
 
     /// Bytes that were written and are not acknowledged.
@@ -470,7 +511,11 @@ pub(super) fn agreed(opening: &Opening, syn: &Header) -> Negotiated {
         max_segment_size: syn.options.max_segment_size.unwrap_or(default),
         window_scale: syn.options.window_scale,
         sack: syn.options.sack_permitted,
-        timestamps: syn.options.timestamps.map(|timestamps| timestamps.value),
+        timestamps: syn
+            .options
+            .timestamps
+            .filter(|_| opening.settings.timestamps)
+            .map(|timestamps| timestamps.value),
     }
 }
 
@@ -480,7 +525,7 @@ pub(super) fn syn_options(
     agreed: Option<(bool, bool, bool)>,
     timestamps: wire::tcp::Timestamps,
 ) -> wire::tcp::Options {
-    let (scale, sack, clock) = agreed.unwrap_or((true, true, true));
+    let (scale, sack, clock) = agreed.unwrap_or((true, true, opening.settings.timestamps));
     wire::tcp::Options {
         max_segment_size: Some(opening.max_segment_size),
         window_scale: scale.then(|| receiving::scale(&opening.settings)),

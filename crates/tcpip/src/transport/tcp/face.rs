@@ -29,6 +29,13 @@ pub struct Settings {
     pub ecn: Ecn,
     /// Congestion control.
     pub algorithm: Algorithm,
+    /// Timestamps are offered and agreed to (RFC 7323).
+    pub timestamps: bool,
+    /// After a pause the window begins anew, as RFC 5681 section 4.1 recommends: what was found before may be true no
+    /// longer.
+    pub restart_after_idle: bool,
+    /// The largest payload that is taken and sent, in bytes, where that is to be less than the path allows.
+    pub max_segment_size: Option<u16>,
     /// How long TIME-WAIT lasts (2 MSL).
     pub time_wait: Duration,
     /// How long a connection that was let go waits in FIN-WAIT-2 for the other side's FIN.
@@ -45,6 +52,9 @@ impl Default for Settings {
             user_timeout: None,
             ecn: Ecn::default(),
             algorithm: Algorithm::default(),
+            timestamps: true,
+            restart_after_idle: true,
+            max_segment_size: None,
             time_wait: Duration::from_secs(60),
             fin_wait_2: Duration::from_secs(60),
         }

@@ -21,6 +21,7 @@ mod sending;
 mod state;
 mod time_wait;
 
+pub use congestion::Algorithm;
 pub use connection::Connection;
 pub use ecn::Ecn;
 pub use face::{

@@ -40,6 +40,13 @@ pub(super) struct Sending {
     timestamps: bool,
     /// The application has no more to say: FIN follows the last byte.
     pub(super) finishing: bool,
+    /// Short segments wait for more, but for those before `flushed`.
+    corked: bool,
+    flushed: SeqNumber,
+    /// More is about to be written.
+    more: bool,
+    /// What is written up to here the application wants to be delivered (PSH).
+    pushed: SeqNumber,
     probe_tail: bool,
     pub(super) stall: Stall,
     /// Questions about the window since the peer was heard last.
@@ -68,7 +75,7 @@ pub(super) struct Chosen {
     pub(super) len: usize,
     pub(super) why: Why,
     pub(super) limited: bool,
-    /// It ends the bytes that are there.
+    /// It ends what the application wants to be delivered (RFC 9293 section 3.9.1.2).
     pub(super) push: bool,
 }
 
@@ -91,6 +98,10 @@ impl Sending {
             headers: ip + 20,
             timestamps: false,
             finishing: false,
+            corked: false,
+            flushed: opening.initial_sequence,
+            more: false,
+            pushed: opening.initial_sequence,
             probe_tail: false,
             stall: Stall::default(),
             unanswered: 0,
@@ -215,6 +226,7 @@ impl Sending {
     /// Lets go what is acknowledged.
     pub(super) fn release(&mut self, now: Instant) {
         self.progress = now;
+        self.more = false;
         let una = self.una();
         if una.is_after(self.front) {
             let len = (una.since(self.front) as usize).min(self.buffer.len());
@@ -227,6 +239,29 @@ impl Sending {
     fn usable(&self) -> u32 {
         let edge = self.una() + self.window;
         if self.nxt().is_before(edge) { edge.since(self.nxt()) } else { 0 }
+    }
+
+    /// Short segments wait for more, or do no longer.
+    pub(super) fn set_corked(&mut self, corked: bool) {
+        if self.corked && !corked {
+            self.flush();
+        }
+        self.corked = corked;
+    }
+
+    /// What was written up to now waits for nothing more.
+    pub(super) fn flush(&mut self) {
+        self.flushed = self.end();
+    }
+
+    /// What was written up to now is all for the moment.
+    pub(super) fn push(&mut self) {
+        (self.more, self.pushed) = (false, self.end());
+    }
+
+    /// More is about to be written.
+    pub(super) fn hold(&mut self) {
+        self.more = true;
     }
 
     /// A tail probe is due (RFC 8985 section 7.3).
@@ -260,14 +295,16 @@ impl Sending {
             0 if idle => segment,
             allowed => allowed,
         };
+        let waits = self.corked || self.more || !(nodelay || idle);
+        let at_once = self.finishing || self.end() == self.flushed || !waits;
         let mut len = unsent.min(usable).min(allowed).min(longest.max(segment));
         if len > segment {
             let rest = len % segment;
-            if rest > 0 && (len < unsent || !(nodelay || self.finishing || idle)) {
+            if rest > 0 && (len < unsent || !at_once) {
                 len -= rest;
             }
         } else if len < segment {
-            let all = len == unsent && (nodelay || self.finishing || idle);
+            let all = len == unsent && at_once;
             let large = len > 0 && len >= self.largest_window / 2;
             let forced = self.stall.due && len > 0;
             if !(all || large || forced) {
@@ -293,6 +330,8 @@ impl Sending {
         let start = range.start.later(self.front);
         let stop = range.end.earlier(self.end());
         let len = if start.is_before(stop) { stop.since(start) } else { 0 };
+        // A long segment has it as well: receivers that join segments then hand up what they have.
+        let asked = stop == self.pushed || self.finishing || self.stall.due;
         Chosen {
             range,
             syn,
@@ -301,7 +340,7 @@ impl Sending {
             len: len as usize,
             why,
             limited,
-            push: len > 0 && stop == self.end(),
+            push: len > self.max_segment_size() || len > 0 && stop == self.end() && asked,
         }
     }
 
