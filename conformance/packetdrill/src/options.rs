@@ -15,6 +15,8 @@ pub(crate) fn set(state: &mut State, fd: i32, level: i32, name: i32, value: &[u8
     let number_needed = number.ok_or(libc::EINVAL);
     match (level, name) {
         (libc::SOL_SOCKET, libc::SO_REUSEADDR | libc::SO_REUSEPORT | libc::SO_LINGER) => {}
+        // What a router might do with it is not looked at.
+        (libc::IPPROTO_IP, libc::IP_TOS) | (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {}
         (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_SNDBUFFORCE) => {
             // As Linux does, twice as much as is asked for, for what it takes beside the bytes.
             socket.settings.send_buffer = (number_needed?.max(0) as usize).saturating_mul(2).max(4608);
@@ -88,7 +90,8 @@ pub(crate) fn get(state: &mut State, fd: i32, level: i32, name: i32) -> Result<V
         }
         (libc::SOL_SOCKET, libc::SO_SNDBUF) => number(settings.send_buffer as i32),
         (libc::SOL_SOCKET, libc::SO_RCVBUF) => number(settings.receive_buffer as i32),
-        // Cubic has nothing to tell; packetdrill wants to see it before it looks at TCP_INFO.
+        // Nothing to tell; packetdrill wants to see them before it looks at TCP_INFO.
+        (libc::SOL_SOCKET, libc::SO_MEMINFO) => Ok(vec![0; 36]),
         (libc::IPPROTO_TCP, libc::TCP_CC_INFO) => Ok(vec![0; 20]),
         (libc::IPPROTO_TCP, libc::TCP_INFO) => {
             let id = id.ok_or(libc::ENOTCONN)?;

@@ -187,6 +187,9 @@ impl World {
     /// Time passes.
     pub(crate) fn advance(&self, by: Duration) {
         let until = self.lock().now + by;
+        if by > LOOK {
+            self.give_way();
+        }
         loop {
             self.wait_for_others();
             let mut state = self.lock();
@@ -202,6 +205,9 @@ impl World {
     /// The next packet that leaves, and when, in microseconds; `None` when none does for a long time.
     pub(crate) fn next_packet(&self) -> Option<(u64, Vec<u8>)> {
         let until = self.lock().now + LONGEST_SILENCE;
+        if self.lock().wire.sent.is_empty() {
+            self.give_way();
+        }
         loop {
             self.wait_for_others();
             let mut state = self.lock();
@@ -222,7 +228,14 @@ impl World {
         self.with(|state| state.stack.receive(state.now, INTERFACE, packet, &mut state.wire));
     }
 
+    /// Lets a thread whose call has just begun make it before time moves on.
+    #[allow(clippy::disallowed_methods, reason = "only real time lets the other thread run")]
+    fn give_way(&self) {
+        thread::sleep(GRACE);
+    }
+
     /// Lets a thread whose call has just ended look at the clock before it moves on.
+    #[allow(clippy::disallowed_methods, reason = "only real time lets the other thread run")]
     fn wait_for_others(&self) {
         let stirred = {
             let mut state = self.lock();
