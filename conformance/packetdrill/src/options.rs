@@ -159,6 +159,6 @@ fn info(info: &tcp::Info) -> Vec<u8> {
         recovery.retransmissions as u32,
     ];
     bytes.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
-    bytes.resize(256, 0);
+    bytes.resize(1024, 0);
     bytes
 }
