@@ -157,7 +157,7 @@ impl Authenticator for Words {
             return Err(AuthError::Expired);
         }
         let info = Some("{\"of\": \"token\"}".into());
-        Ok(Identity { user: user.into(), info, expires, channels: vec![room.into()] })
+        Ok(Identity { user: user.into(), info, expires, channels: vec![room.into()], ..Identity::default() })
     }
 }
 

@@ -102,7 +102,8 @@ impl Machine {
                         self.deliver(Client { shard, session }, &frame);
                     }
                 }
-                Output::Identified { .. } => {}
+                // Of documents, which nobody opens here.
+                Output::Identified { .. } | Output::Binary { .. } | Output::DocumentReply { .. } => {}
                 Output::Close { session, code, reason } => {
                     assert!(!reason.is_empty() && reason.len() < 120);
                     assert_eq!(self.closed.insert(Client { shard, session }, code), None, "closed twice");
