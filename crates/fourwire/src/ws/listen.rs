@@ -195,19 +195,8 @@ async fn next(signals: &mut Option<ShutdownSignals>) {
 /// One connection, from its handshake to its end.
 async fn serve(host: KernelHost, connection: KernelConnection, settings: Arc<Settings>, shutdown: Shutdown) {
     let peer = connection.peer_address();
-    let connection = match &settings.tls {
-        None => Stream::Plain(connection),
-        Some(tls) => match tls.accept(&host, connection, host.now() + TLS_TIME).await {
-            Ok(connection) => Stream::Tls(Box::new(connection)),
-            Err(error) => return tracing::debug!(%peer, %error, "no TLS"),
-        },
-    };
-    let opened = match accept(connection, &host, &settings.options).await {
-        Ok(opened) => opened,
-        Err(error) => return tracing::debug!(%peer, %error, "no handshake"),
-    };
-    let path = opened.head.uri().path().to_owned();
-    let mut socket = opened.websocket(host, settings.limits.clone());
+    // Boxed, for the memory that handshakes take is to go with them: the task lives as long as the connection.
+    let Some((path, mut socket)) = Box::pin(open(host, connection, &settings)).await else { return };
     let end = match settings.mode {
         Mode::Echo => until_the_end(&mut socket, &mut Echo, &shutdown).await,
         Mode::EchoPieces => until_the_end(&mut socket, &mut EchoPieces::default(), &shutdown).await,
@@ -227,6 +216,35 @@ async fn serve(host: KernelHost, connection: KernelConnection, settings: Arc<Set
 }
 
 type Socket = WebSocket<Stream<KernelConnection>, KernelHost>;
+
+/// Shakes hands. `None` when that came to nothing.
+async fn open(
+    host: KernelHost,
+    connection: KernelConnection,
+    settings: &Settings,
+) -> Option<(String, Box<Socket>)> {
+    let peer = connection.peer_address();
+    let connection = match &settings.tls {
+        None => Stream::Plain(connection),
+        Some(tls) => match tls.accept(&host, connection, host.now() + TLS_TIME).await {
+            Ok(connection) => Stream::Tls(Box::new(connection)),
+            Err(error) => {
+                tracing::debug!(%peer, %error, "no TLS");
+                return None;
+            }
+        },
+    };
+    match accept(connection, &host, &settings.options).await {
+        Ok(opened) => {
+            let path = opened.head.uri().path().to_owned();
+            Some((path, Box::new(opened.websocket(host, settings.limits.clone()))))
+        }
+        Err(error) => {
+            tracing::debug!(%peer, %error, "no handshake");
+            None
+        }
+    }
+}
 
 /// Hands what comes to `handler`, and says goodbye when the server stops.
 async fn until_the_end(socket: &mut Socket, handler: &mut impl Handler, shutdown: &Shutdown) -> End {
