@@ -3,7 +3,7 @@
 //!
 //! They go the way of rooms. A document is owned by one shard, chosen by its name ([`owner`]); its clients are at the
 //! [`desk`] of whatever shard accepted them. What a client says is decoded there ([`protocol`]), looked at ([`scan`]), and
-//! sent to the owner, where the document ([`mod@document`]) takes it into the CRDT ([`replica`]), has it stored
+//! sent to the owner, where the document ([`shared`]) takes it into the CRDT ([`replica`]), has it stored
 //! ([`writing`]), and only then passes it on, as it came, and acknowledges it. `docs/documents.md` says what clients see.
 
 pub mod api;
@@ -12,7 +12,6 @@ mod closing;
 mod config;
 mod counters;
 mod desk;
-mod document;
 mod lib0;
 mod message;
 mod nesting;
@@ -22,6 +21,7 @@ mod record;
 mod replica;
 mod rights;
 mod scan;
+mod shared;
 mod writing;
 
 use std::sync::Arc;

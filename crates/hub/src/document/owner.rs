@@ -6,8 +6,8 @@ use std::sync::Arc;
 use host::Instant;
 
 use super::closing;
-use super::document::Document;
 use super::message::{DocumentMessage, FromDocument, ToDocument};
+use super::shared::Document;
 use crate::centrifuge::codes;
 use crate::context::{Context, DocumentPurpose};
 use crate::error::Error;

@@ -4,11 +4,11 @@ use bytes::Bytes;
 
 use super::api::Reply;
 use super::closing;
-use super::document::{Document, Phase};
 use super::message::{Close, FromDocument, Who};
 use super::protocol::Outgoing;
 use super::record::Kind;
 use super::replica::{Replica, merge};
+use super::shared::{Document, Phase};
 use crate::budget::Share;
 use crate::centrifuge::codes;
 use crate::context::{Context, DocumentPurpose};
