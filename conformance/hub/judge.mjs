@@ -6,6 +6,7 @@ import { readFile } from "node:fs/promises";
 import { Person, disperse, pause, until } from "./people.mjs";
 import { closeAfter, exchange, open, refusal } from "./raw.mjs";
 import { Server } from "./server.mjs";
+import { addTransports } from "./transports.mjs";
 
 const CONNECT = JSON.stringify({ id: 1, connect: {} });
 const server = new Server();
@@ -339,6 +340,10 @@ test("one connection may be in 128 rooms", async () => {
   assert.deepEqual(replies.filter(({ error }) => error).map(({ error }) => error.code), [106]);
   socket.terminate();
 });
+
+// Every transport and protocol.
+
+addTransports(test, server, freshRoom);
 
 // Those who do not keep to the protocol.
 

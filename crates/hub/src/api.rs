@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use host::WallTime;
 
 pub use crate::error::Error;
 use crate::identity::ClientInfo;
@@ -67,6 +68,31 @@ pub enum Request {
         /// Which connections.
         target: Target,
     },
+    /// Takes connections into a room, whatever their own rights are. Answered by [`Answer::Done`].
+    Subscribe {
+        /// The room.
+        channel: String,
+        /// Which connections.
+        target: Target,
+    },
+    /// Says until when connections are who they are. Answered by [`Answer::Done`].
+    Refresh {
+        /// Which connections.
+        target: Target,
+        /// Until when.
+        refresh: Refresh,
+    },
+}
+
+/// What becomes of an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refresh {
+    /// It is over: the connection is closed with 3005.
+    Expired,
+    /// It ends then.
+    Until(WallTime),
+    /// It does not end.
+    Forever,
 }
 
 /// Which connections a request is about.

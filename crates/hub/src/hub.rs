@@ -334,6 +334,8 @@ fn dispatch(
         }
         Message::Disconnect { target, reconnect } => local.disconnect_all(&target, reconnect, context),
         Message::Unsubscribe { channel, target } => local.unsubscribe_all(&channel, &target, context),
+        Message::Subscribe { channel, target } => local.subscribe_all(&channel, &target, context),
+        Message::Refresh { target, refresh } => local.refresh_all(&target, refresh, context),
         Message::Answer { ticket, answer } => local.answered(ticket, answer, context),
         Message::Published { channel, publications } => local.published(&channel, &publications, context),
         Message::Joined { channel, info } => local.tell_presence(&channel, Push::Join(&info), context),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::api::{Position, Target};
+use crate::api::{Position, Refresh, Target};
 use crate::budget::Share;
 use crate::document::DocumentMessage;
 use crate::error::Error;
@@ -36,6 +36,8 @@ impl ShardMessage {
             | Message::Count { .. }
             | Message::Disconnect { .. }
             | Message::Unsubscribe { .. }
+            | Message::Subscribe { .. }
+            | Message::Refresh { .. }
             | Message::Answer { .. }
             | Message::Joined { .. }
             | Message::Left { .. }
@@ -58,6 +60,10 @@ pub(crate) enum Message {
     Count { ticket: u64, rooms: bool },
     /// To all: close these connections.
     Disconnect { target: Target, reconnect: bool },
+    /// To all: take these connections into the room.
+    Subscribe { channel: Arc<str>, target: Target },
+    /// To all: these connections are who they are until then.
+    Refresh { target: Target, refresh: Refresh },
     /// To all: take these connections out of the room.
     Unsubscribe { channel: Arc<str>, target: Target },
 

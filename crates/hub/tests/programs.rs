@@ -2,7 +2,10 @@
 
 mod support;
 
-use hub::api::{Answer, Request, Target};
+use std::time::Duration;
+
+use host::WallTime;
+use hub::api::{self, Answer, Request, Target};
 use serde_json::json;
 use support::{Machine, publication};
 
@@ -122,4 +125,58 @@ fn a_program_closes_connections_and_takes_them_out_of_rooms() {
     let nobody = Target { user: String::new(), client: String::new() };
     let refused = machine.api(0, Request::Disconnect { target: nobody, reconnect: true });
     assert_eq!(refused.unwrap_err().code, 107);
+}
+
+#[test]
+fn a_program_takes_connections_into_a_room() {
+    let mut machine = Machine::new(2);
+    let (ada, bob) = (machine.join(0, "ada"), machine.join(1, "bob"));
+    let user = machine.call(ada, "presence", json!({"channel": "nowhere"}));
+    assert_eq!(user["presence"]["presence"], json!({}));
+    machine.call(bob, "subscribe", json!({"channel": "hall"}));
+    let stats = machine.call(bob, "presence", json!({"channel": "hall"}));
+    let clients = stats["presence"]["presence"].as_object().expect("who is there");
+    let bob_info = clients.values().next().expect("bob");
+    let target = |user: &str, client: &str| api::Target { user: user.into(), client: client.into() };
+    let request = api::Request::Subscribe {
+        channel: "kitchen".into(),
+        target: target(bob_info["user"].as_str().expect("a user"), ""),
+    };
+    assert_eq!(machine.api(0, request.clone()), Ok(api::Answer::Done));
+    let pushed = machine.lines(bob);
+    let push = pushed.iter().find(|line| line["push"]["channel"] == json!("kitchen")).expect("a push");
+    assert_eq!(
+        (&push["push"]["subscribe"]["positioned"], &push["push"]["subscribe"]["offset"]),
+        (&json!(true), &json!(0))
+    );
+    assert!(machine.lines(ada).is_empty());
+    machine.call(ada, "publish", json!({"channel": "kitchen", "data": 1}));
+    assert_eq!(machine.publications(bob).len(), 1);
+    assert_eq!(machine.api(1, request), Ok(api::Answer::Done), "again");
+    machine.call(ada, "publish", json!({"channel": "kitchen", "data": 2}));
+    assert_eq!(machine.publications(bob).len(), 1, "once");
+}
+
+#[test]
+fn a_program_says_until_when_a_connection_is_who_it_is() {
+    let mut machine = Machine::configured(1, |config| config.expiry_grace = Duration::from_secs(5));
+    let (ada, bob) = (machine.join(0, "ada"), machine.join(0, "bob"));
+    let refresh = |machine: &mut Machine, client, refresh| {
+        machine.call(client, "subscribe", json!({"channel": "hall"}));
+        let presence = machine.call(client, "presence", json!({"channel": "hall"}));
+        machine.call(client, "unsubscribe", json!({"channel": "hall"}));
+        let clients = presence["presence"]["presence"].as_object().expect("who is there").clone();
+        let target = api::Target { user: String::new(), client: clients.keys().next().expect("one").clone() };
+        machine.api(0, api::Request::Refresh { target, refresh })
+    };
+    let end = WallTime::from_unix_millis(machine.wall.unix_millis() + 20_000);
+    assert_eq!(refresh(&mut machine, ada, api::Refresh::Until(end)), Ok(api::Answer::Done));
+    let expected = json!({"push": {"refresh": {"expires": true, "ttl": 20}}});
+    assert!(machine.lines(ada).contains(&expected));
+    assert_eq!(refresh(&mut machine, bob, api::Refresh::Expired), Ok(api::Answer::Done));
+    assert_eq!(machine.closed.get(&bob), Some(&3005));
+    machine.pass(Duration::from_secs(24));
+    assert_eq!(machine.closed.get(&ada), None);
+    machine.pass(Duration::from_secs(2));
+    assert_eq!(machine.closed.get(&ada), Some(&3005));
 }

@@ -91,6 +91,12 @@ pub(crate) enum Push<'a> {
     Publication(Item<'a>),
     Join(&'a ClientInfo),
     Leave(&'a ClientInfo),
+    /// The client was taken into the room.
+    Subscribe(&'a Position),
+    /// The client is who it is for so many seconds, or as long as it stays.
+    Refresh {
+        expires_in: Option<u64>,
+    },
     /// The client was taken out of the room.
     Unsubscribe {
         code: u16,

@@ -206,7 +206,7 @@ impl Local {
 
 impl Session {
     /// Notes when the identity is over; returns how many seconds that is from now.
-    fn expire(&mut self, expires: Option<host::WallTime>, context: &Context<'_>) -> Option<u64> {
+    pub(super) fn expire(&mut self, expires: Option<host::WallTime>, context: &Context<'_>) -> Option<u64> {
         let (over, expires_in) = expiry(expires, context);
         self.expires_at = over;
         expires_in

@@ -24,8 +24,18 @@ pub(super) struct Entrant {
     pub(super) delta: bool,
     /// When its permit ends, if ever.
     pub(super) expires: Option<WallTime>,
-    /// Its subscribe command, unless it is in the room from its start.
-    pub(super) command: Option<u32>,
+    pub(super) way: Way,
+}
+
+/// How a session comes to enter a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By a subscribe command with that id.
+    Command(u32),
+    /// From its start.
+    Start,
+    /// A program wants it.
+    Program,
 }
 
 impl Local {
@@ -38,6 +48,21 @@ impl Local {
         command: Option<u32>,
         context: &mut Context<'_>,
     ) -> Result<(), Error> {
+        let way = command.map_or(Way::Start, Way::Command);
+        let expires = self.may_enter(session, channel, &request.token, command.is_none(), context)?;
+        self.let_enter(session, channel, request, way, expires, context)
+    }
+
+    /// The same for who may enter, until the permit `expires`.
+    pub(super) fn let_enter(
+        &mut self,
+        session: SessionId,
+        channel: &str,
+        request: &Subscribe<'_>,
+        way: Way,
+        expires: Option<WallTime>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Error> {
         let channel = check_channel(channel, context)?;
         if request.kind != 0 {
             return Err(Error::new(codes::NOT_AVAILABLE, "there is no such type of subscription here"));
@@ -45,7 +70,6 @@ impl Local {
         if request.filters {
             return Err(Error::new(codes::BAD_REQUEST, "publications are not filtered by tags here"));
         }
-        let expires = self.may_enter(session, &channel, &request.token, command.is_none(), context)?;
         let Some(found) = self.sessions.get(session) else { return Ok(()) };
         let Err(place) = found.find(&channel) else {
             return Err(Error::new(codes::ALREADY_SUBSCRIBED, "already subscribed"));
@@ -62,7 +86,7 @@ impl Local {
         let join_leave = request.join_leave && namespace.join_leave;
         // Another kind of delta is not agreed on.
         let delta = namespace.delta && request.delta == "fossil";
-        let entrant = Entrant { session, channel: channel.clone(), join_leave, delta, expires, command };
+        let entrant = Entrant { session, channel: channel.clone(), join_leave, delta, expires, way };
         let who = Who::Entrant(entrant);
         let question = Question::Subscribe { session, info, join_leave, recover };
         let ticket = self.ask(who, channel.clone(), question, context);
@@ -70,7 +94,7 @@ impl Local {
             found
                 .subscriptions
                 .insert(place, Subscription { channel, place: Place::Asked(ticket), expires_at: None });
-            found.pending += usize::from(command.is_some());
+            found.pending += usize::from(matches!(way, Way::Command(_)));
         }
         Ok(())
     }
@@ -82,10 +106,10 @@ impl Local {
         answer: Result<Subscribed, Error>,
         context: &mut Context<'_>,
     ) {
-        let Entrant { session, channel, join_leave, delta, expires, command } = entrant;
+        let Entrant { session, channel, join_leave, delta, expires, way } = entrant;
         let Some(found) = self.sessions.get_mut(session) else { return };
         let Ok(index) = found.find(&channel) else { return };
-        found.pending = found.pending.saturating_sub(usize::from(command.is_some()));
+        found.pending = found.pending.saturating_sub(usize::from(matches!(way, Way::Command(_))));
         match answer {
             Ok(subscribed) => {
                 let held = found.joining.is_some();
@@ -101,27 +125,31 @@ impl Local {
                     self.sessions.reschedule(session);
                 }
                 let Some(found) = self.sessions.get_mut(session) else { return };
-                match (command, &mut found.joining) {
-                    (None, Some(joining)) => {
+                match (way, &mut found.joining) {
+                    (Way::Start, Some(joining)) => {
                         joining.missing -= 1;
                         joining.subscribed.push((channel.clone(), admission));
                         self.join(session, context);
                     }
-                    (Some(id), _) => {
+                    (Way::Start, None) => {}
+                    (Way::Command(id), _) => {
                         self.send(session, &Message::Reply(id, Reply::Subscribe(&admission)), context);
                     }
-                    (None, None) => {}
+                    (Way::Program, _) => {
+                        let push = Push::Subscribe(&admission.subscribed.position);
+                        self.send(session, &Message::Push(&channel, push), context);
+                    }
                 }
             }
             Err(error) => {
                 found.subscriptions.remove(index);
-                match (command, &found.joining) {
-                    (Some(id), _) => self.refuse(session, id, &error, context),
-                    (None, Some(joining)) => {
+                match (way, &found.joining) {
+                    (Way::Command(id), _) => self.refuse(session, id, &error, context),
+                    (Way::Start, Some(joining)) => {
                         let id = joining.id;
                         self.refuse_connect(session, id, &error, context);
                     }
-                    (None, None) => {}
+                    (Way::Start, None) | (Way::Program, _) => {}
                 }
             }
         }
@@ -138,14 +166,14 @@ impl Local {
         };
         self.leave(session, &subscription, context);
         match waiting.map(|waiting| waiting.who) {
-            Some(Who::Entrant(Entrant { command: Some(id), .. })) => {
+            Some(Who::Entrant(Entrant { way: Way::Command(id), .. })) => {
                 if let Some(found) = self.sessions.get_mut(session) {
                     found.pending = found.pending.saturating_sub(1);
                 }
                 let error = Error::new(codes::BAD_REQUEST, "unsubscribed before the room had answered");
                 self.refuse(session, id, &error, context);
             }
-            Some(Who::Entrant(Entrant { command: None, .. })) => {
+            Some(Who::Entrant(Entrant { way: Way::Start, .. })) => {
                 if let Some(joining) = self.sessions.get_mut(session).and_then(|found| found.joining.as_mut())
                 {
                     joining.missing -= 1;

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::entering::Way;
 use super::gathering::Asked;
+use super::session::Stage;
 use super::{Local, Who, check_channel, check_length};
-use crate::api::{Answer, NewPublication, Reply, Request, Target};
+use crate::api::{Answer, NewPublication, Refresh, Reply, Request, Target};
 use crate::budget::Share;
-use crate::centrifuge::{Disconnect, codes};
+use crate::centrifuge::{self, Disconnect, Push, Subscribe, codes};
 use crate::context::Context;
 use crate::error::Error;
 use crate::hub::Output;
@@ -70,6 +72,17 @@ impl Local {
                 context.tell_all(&Message::Disconnect { target, reconnect });
                 self.reply(program, Ok(Answer::Done), context);
             }
+            Request::Subscribe { channel, target } => {
+                let channel = check_channel(&channel, context)?;
+                check_target(&target)?;
+                context.tell_all(&Message::Subscribe { channel, target });
+                self.reply(program, Ok(Answer::Done), context);
+            }
+            Request::Refresh { target, refresh } => {
+                check_target(&target)?;
+                context.tell_all(&Message::Refresh { target, refresh });
+                self.reply(program, Ok(Answer::Done), context);
+            }
             Request::Unsubscribe { channel, target } => {
                 let channel = check_channel(&channel, context)?;
                 check_target(&target)?;
@@ -92,6 +105,34 @@ impl Local {
     pub(crate) fn unsubscribe_all(&mut self, channel: &Arc<str>, target: &Target, context: &mut Context<'_>) {
         for session in self.meant(target) {
             self.put_out(session, channel, codes::UNSUBSCRIBED_BY_SERVER, "server unsubscribe", context);
+        }
+    }
+
+    /// Takes the connections that are meant into the room. Those that are in it already, or in as many as may be, stay
+    /// as they are.
+    pub(crate) fn subscribe_all(&mut self, channel: &Arc<str>, target: &Target, context: &mut Context<'_>) {
+        for session in self.meant(target) {
+            if self.sessions.get(session).is_some_and(|found| found.stage == Stage::Connected) {
+                let _ = self.let_enter(session, channel, &Subscribe::default(), Way::Program, None, context);
+            }
+        }
+    }
+
+    /// Says until when the connections that are meant are who they are, to the clients too.
+    pub(crate) fn refresh_all(&mut self, target: &Target, refresh: Refresh, context: &mut Context<'_>) {
+        for session in self.meant(target) {
+            let expires = match refresh {
+                Refresh::Expired => {
+                    self.close(session, Disconnect::EXPIRED, context);
+                    continue;
+                }
+                Refresh::Until(end) => Some(end),
+                Refresh::Forever => None,
+            };
+            let Some(found) = self.sessions.get_mut(session) else { continue };
+            let expires_in = found.expire(expires, context);
+            self.sessions.reschedule(session);
+            self.send(session, &centrifuge::Message::Push("", Push::Refresh { expires_in }), context);
         }
     }
 

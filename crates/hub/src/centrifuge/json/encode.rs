@@ -92,10 +92,7 @@ fn write_reply(out: &mut Vec<u8>, reply: Reply<'_>) {
         }
         Reply::SubRefresh { expires_in } => {
             out.extend_from_slice(b"\"sub_refresh\":{");
-            if let Some(seconds) = expires_in {
-                out.extend_from_slice(b"\"expires\":true,\"ttl\":");
-                number(out, seconds);
-            }
+            write_end(out, expires_in);
             out.push(b'}');
         }
     }
@@ -115,6 +112,16 @@ fn write_push(out: &mut Vec<u8>, push: Push<'_>) {
         Push::Leave(info) => {
             out.extend_from_slice(b"\"leave\":{\"info\":");
             write_info(out, info);
+            out.push(b'}');
+        }
+        Push::Subscribe(position) => {
+            out.extend_from_slice(b"\"subscribe\":{\"recoverable\":true,\"positioned\":true");
+            write_position(out, position);
+            out.push(b'}');
+        }
+        Push::Refresh { expires_in } => {
+            out.extend_from_slice(b"\"refresh\":{");
+            write_end(out, expires_in);
             out.push(b'}');
         }
         Push::Unsubscribe { code, reason } => {
@@ -274,8 +281,15 @@ fn write_info(out: &mut Vec<u8>, info: &ClientInfo) {
 }
 
 fn write_expiry(out: &mut Vec<u8>, expires_in: Option<u64>) {
+    if expires_in.is_some() {
+        out.push(b',');
+    }
+    write_end(out, expires_in);
+}
+
+fn write_end(out: &mut Vec<u8>, expires_in: Option<u64>) {
     if let Some(seconds) = expires_in {
-        out.extend_from_slice(b",\"expires\":true,\"ttl\":");
+        out.extend_from_slice(b"\"expires\":true,\"ttl\":");
         number(out, seconds);
     }
 }

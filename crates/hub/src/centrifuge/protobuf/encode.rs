@@ -73,6 +73,16 @@ fn write_push(push: Push<'_>) -> schema::Push {
         Push::Publication(item) => out.publication = Some(write_publication(item)),
         Push::Join(info) => out.join = Some(schema::Presence { info: Some(write_info(info)) }),
         Push::Leave(info) => out.leave = Some(schema::Presence { info: Some(write_info(info)) }),
+        Push::Subscribe(position) => {
+            out.subscribe = Some(schema::Subscribe {
+                recoverable: true,
+                epoch: position.epoch.as_str().to_owned(),
+                offset: position.offset,
+                positioned: true,
+                data: Bytes::new(),
+            });
+        }
+        Push::Refresh { expires_in } => out.refresh = Some(write_expiry(expires_in)),
         Push::Unsubscribe { code, reason } => {
             out.unsubscribe = Some(schema::Unsubscribe { code: code.into(), reason: reason.to_owned() });
         }

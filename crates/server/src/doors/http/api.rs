@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use application::http::{Body, RequestBody};
 use bytes::Bytes;
+use host::WallTime;
 use http::{Method, Request, Response, StatusCode};
 use hub::api;
 use serde::de::{Deserialize, DeserializeOwned};
@@ -24,9 +25,18 @@ pub(crate) const METHODS: &[&str] = &[
     "rooms",
     "info",
     "disconnect",
+    "subscribe",
     "unsubscribe",
+    "refresh",
     "disconnects",
+    "batch",
 ];
+
+/// Calls in one batch, at most.
+const BATCH: usize = 1000;
+
+/// A call with its method's name, or what is wrong with it.
+type Named = Result<(String, api::Request), String>;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -35,6 +45,8 @@ pub(super) enum Call {
     Hub(api::Request),
     /// Connections that are over.
     Flights(Filter),
+    /// Several, one after the other.
+    Batch(Vec<Named>),
 }
 
 /// Reads what `method` is asked to do.
@@ -55,6 +67,7 @@ pub(super) async fn read(
     let body = if body.is_empty() { b"{}" } else { &*body };
     let call = match method {
         "disconnects" => filter(body).map(Call::Flights),
+        "batch" => batch(body).map(Call::Batch),
         _ => parse(method, body).map(Call::Hub),
     };
     call.map_err(|message| failure(StatusCode::BAD_REQUEST, 107, message))
@@ -127,6 +140,24 @@ fn parse(method: &str, body: &[u8]) -> Result<api::Request, String> {
                 reconnect: asked.reconnect.unwrap_or(false),
             }
         }
+        "subscribe" => {
+            let asked: shapes::Unsubscribe = owned(body)?;
+            api::Request::Subscribe {
+                channel: required(asked.channel, "channel")?,
+                target: target(asked.user, asked.client)?,
+            }
+        }
+        "refresh" => {
+            let asked: shapes::Refresh = owned(body)?;
+            let refresh = match (asked.expired, asked.expire_at) {
+                (Some(true), _) => api::Refresh::Expired,
+                (_, Some(end)) if end > 0 => {
+                    api::Refresh::Until(WallTime::from_unix_millis(end.saturating_mul(1000)))
+                }
+                _ => api::Refresh::Forever,
+            };
+            api::Request::Refresh { target: target(asked.user, asked.client)?, refresh }
+        }
         "unsubscribe" => {
             let asked: shapes::Unsubscribe = owned(body)?;
             api::Request::Unsubscribe {
@@ -136,6 +167,36 @@ fn parse(method: &str, body: &[u8]) -> Result<api::Request, String> {
         }
         other => return Err(format!("there is no method {other}")),
     })
+}
+
+/// The calls of a batch.
+fn batch(body: &[u8]) -> Result<Vec<Named>, String> {
+    let shapes::Batch { commands } = from_json(body)?;
+    if commands.len() > BATCH {
+        return Err(format!("a batch has at most {BATCH} commands"));
+    }
+    let read = |command: BTreeMap<String, &RawValue>| match command.into_iter().next() {
+        Some((method, body)) => {
+            let request = parse(&method, body.get().as_bytes())?;
+            Ok((method, request))
+        }
+        None => Err("a command of a batch is {\"method\": {…}}".into()),
+    };
+    Ok(commands.into_iter().map(read).collect())
+}
+
+/// What a call of a batch came to.
+pub(super) fn part(method: String, reply: Option<api::Reply>) -> shapes::Part {
+    let late = || api::Error::new(100, "the server did not find an answer in time: try again later");
+    match reply.unwrap_or_else(|| Err(late())) {
+        Ok(answer) => shapes::Part::done(method, answer),
+        Err(error) => shapes::Part::failed(error),
+    }
+}
+
+/// Says what the calls of a batch came to.
+pub(super) fn batched(parts: Vec<shapes::Part>) -> Response<Body> {
+    respond::json(StatusCode::OK, &shapes::Batched::from(parts))
 }
 
 /// The connections that are asked for: by default the last hundred.

@@ -178,6 +178,19 @@ impl<R: Rooms> Door<R> {
         }
         match api::read(method, request, self.config.body_bytes).await {
             Ok(Call::Hub(request)) => api::answer(self.rooms.call(request).await),
+            Ok(Call::Batch(calls)) => {
+                let mut parts = Vec::with_capacity(calls.len());
+                for call in calls {
+                    parts.push(match call {
+                        Ok((method, request)) => api::part(method, self.rooms.call(request).await),
+                        Err(message) => {
+                            let error = hub::api::Error { code: 107, message: message.into() };
+                            shapes::Part::failed(error)
+                        }
+                    });
+                }
+                api::batched(parts)
+            }
             Ok(Call::Flights(filter)) => api::flights(&self.rooms.flights(&filter)),
             Err(response) => response,
         }

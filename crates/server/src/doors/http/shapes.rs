@@ -68,6 +68,21 @@ pub(super) struct Unsubscribe {
     pub(super) client: Option<String>,
 }
 
+#[derive(Deserialize)]
+pub(super) struct Refresh {
+    pub(super) user: Option<String>,
+    pub(super) client: Option<String>,
+    pub(super) expired: Option<bool>,
+    pub(super) expire_at: Option<u64>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Batch<'a> {
+    /// Each an object with one field, which is a method's name.
+    #[serde(borrow, default)]
+    pub(super) commands: Vec<BTreeMap<String, &'a RawValue>>,
+}
+
 /// Of `disconnects`.
 #[derive(Deserialize)]
 pub(super) struct Disconnected {
@@ -98,6 +113,25 @@ pub(super) struct Success {
 #[derive(Serialize)]
 pub(super) struct Failure {
     error: Error,
+}
+
+#[derive(Serialize)]
+pub(super) struct Batched {
+    replies: Vec<Part>,
+}
+
+/// What one call of a batch came to.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(super) struct Part(Outcome);
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Outcome {
+    /// By the method's name.
+    Done(BTreeMap<String, Answer>),
+    /// It was refused.
+    Failed(Failure),
 }
 
 #[derive(Serialize)]
@@ -167,6 +201,22 @@ struct Node {
     num_channels: u64,
     num_subs: u64,
     uptime: u64,
+}
+
+impl Part {
+    pub(super) fn done(method: String, answer: api::Answer) -> Self {
+        Self(Outcome::Done([(method, Success::from(answer).result)].into()))
+    }
+
+    pub(super) fn failed(error: api::Error) -> Self {
+        Self(Outcome::Failed(error.into()))
+    }
+}
+
+impl From<Vec<Part>> for Batched {
+    fn from(replies: Vec<Part>) -> Self {
+        Self { replies }
+    }
 }
 
 impl From<api::Answer> for Success {

@@ -591,3 +591,23 @@ fn what_a_streaming_client_says_finds_its_session() {
     assert_eq!(post(r#"{"session": "known"}"#), 400);
     assert_eq!(post("nonsense"), 400);
 }
+
+#[test]
+fn the_calls_of_a_batch_are_made_one_after_the_other() {
+    let body = r#"{"commands": [{"publish": {"channel": "a", "data": 1}}, {"publish": {}}, {}, {"nothing": {}},
+        {"subscribe": {"channel": "a", "user": "ada"}}, {"refresh": {"user": "ada", "expire_at": 7}}]}"#;
+    let seen = told(Ok(Told::Published(position(3)))).send(call("batch", body));
+    let replies: serde_json::Value = serde_json::from_str(seen.body()).unwrap();
+    let replies = replies["replies"].as_array().unwrap();
+    assert_eq!(replies.len(), 6);
+    assert_eq!(replies[0]["publish"]["offset"], 3);
+    for wrong in &replies[1..4] {
+        assert_eq!(wrong["error"]["code"], 107, "{wrong}");
+    }
+    let target = api::Target { user: "ada".into(), client: String::new() };
+    let until = api::Refresh::Until(host::WallTime::from_unix_millis(7000));
+    assert_eq!(seen.asked[1], api::Request::Subscribe { channel: "a".into(), target: target.clone() });
+    assert_eq!(seen.asked[2], api::Request::Refresh { target, refresh: until });
+    let many = format!(r#"{{"commands": [{}]}}"#, vec![r#"{"info": {}}"#; 1001].join(","));
+    assert_eq!(Visit::default().send(call("batch", &many)).status(), 400);
+}
