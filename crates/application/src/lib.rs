@@ -4,4 +4,6 @@
 //! rooms: what a request means is the business of the doors in the `server` crate.
 
 pub mod dns;
+pub mod ftp;
 pub mod http;
+pub mod smtp;

@@ -5,9 +5,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use host::{Datagrams, Host, Instant, timeout_at};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::answer::{Answer, LONGEST_DATAGRAM, Question};
+use super::stream::{read_message, write_message};
 
 /// Asks `server` all `questions` at once. Those that it has not answered at `deadline` have no answer.
 ///
@@ -76,17 +76,11 @@ async fn by_datagrams<H: Host>(
     Ok(())
 }
 
-/// RFC 7766: each message behind its length.
 async fn by_stream<H: Host>(host: &H, server: SocketAddr, question: &Question) -> io::Result<Option<Answer>> {
     let mut connection = host.connect(server).await?;
     let message = encoded(question)?;
-    let mut framed = Vec::with_capacity(message.len() + 2);
-    framed.extend((message.len() as u16).to_be_bytes());
-    framed.extend(message);
-    connection.write_all(&framed).await?;
-    let len = connection.read_u16().await?;
-    let mut message = vec![0; usize::from(len)];
-    connection.read_exact(&mut message).await?;
+    write_message(&mut connection, &message).await?;
+    let message = read_message(&mut connection).await?;
     // There is no more to come: an answer that is cut even here is as good as none.
     Ok(question.answer(&message).filter(|answer| *answer != Answer::Truncated))
 }

@@ -1,4 +1,5 @@
-//! Names (RFC 1035): a stub resolver over any [`host::Host`]. Messages are read and written by hickory-proto.
+//! Names (RFC 1035): a stub resolver over any [`host::Host`], and a name server ([`server`]). Messages are read and written by
+//! hickory-proto.
 //!
 //! A [`Resolver`] asks the servers of a [`Config`], by UDP from a port of its own for each question and with a random
 //! identification (RFC 5452), by TCP where an answer was cut (RFC 7766), and goes on to the next server where one does
@@ -8,6 +9,8 @@ mod answer;
 mod config;
 mod exchange;
 mod resolver;
+pub mod server;
+mod stream;
 
 pub use config::Config;
 pub use resolver::Resolver;
