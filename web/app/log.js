@@ -3,6 +3,8 @@
 //
 // An edit or a deletion is a publication too, with an offset of its own, that names its target.
 
+import { parcelOf, senderOf } from "./parcel.js";
+
 export class Log {
   epoch = null;
   /** True when there is nothing older on the server than what is here. */
@@ -96,12 +98,14 @@ function apply(message, change) {
 }
 
 function messageOf({ offset, data, info, tags = {}, time, assumed = false }) {
+  const parcel = parcelOf(data, info);
   return {
     offset,
     id: tags.id ?? null,
     user: info?.user ?? "",
     client: info?.client ?? "",
-    name: nameOf(info),
+    name: senderOf(parcel) || nameOf(info),
+    parcel,
     text: textOf(data),
     time,
     edited: tags.edited !== undefined,

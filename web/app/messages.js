@@ -2,6 +2,7 @@
 
 import { $, avatar, element, setText } from "./dom.js";
 import { identity } from "./identity.js";
+import { filesOfParcel, nodesOfParcel, originOf } from "./parcel.js";
 import { rowsOf } from "./rows.js";
 import { isEmoji, nodesOf } from "./text.js";
 import { clockOf, dayOf, fullOf } from "./time.js";
@@ -162,9 +163,12 @@ export class Messages {
           { className: "byline" },
           element("strong", { className: "author" }, row.name),
           row.own ? element("span", { className: "you" }, "you") : null,
+          originOf(row.parcel),
           element("time", { dateTime: new Date(row.time).toISOString(), title: fullOf(row.time) }, clockOf(row.time)),
         ),
-        text,
+        ...(row.deleted ? [] : nodesOfParcel(row.parcel)),
+        row.text === "" && row.parcel && !row.deleted ? null : text,
+        row.deleted ? null : filesOfParcel(row.parcel),
         this.#makeState(row),
       ),
       this.#makeActions(row),

@@ -58,6 +58,7 @@ function arrivedRow(message, change, me) {
     user: message.user,
     name: message.name,
     text: message.text,
+    parcel: message.parcel,
     time: message.time,
     own,
     edited: message.edited,

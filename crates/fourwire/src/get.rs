@@ -1,4 +1,4 @@
-//! `fourwire get`: fetches what is at an address of the web.
+//! `fourwire get`: fetches what is at an address of the web, or of an FTP server.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ::client::Unreachable;
 use application::dns;
+use application::ftp::client as ftp;
 use application::http::client;
 use bytes::Bytes;
 use host::{Host, Instant, timeout_at};
@@ -17,9 +18,10 @@ use crate::names;
 use crate::network::{self, Learned, Opened};
 use crate::trust;
 
-/// Fetch what is at an http:// or https:// address, and print it.
+/// Fetch what is at an http://, https:// or ftp:// address, and print it.
 ///
-/// Follows redirects. Exit status 1 when the server answers with an error.
+/// Follows redirects. An ftp:// address that ends with / lists names; ftpes:// asks for TLS. Exit status 1 when the server
+/// answers with an error.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
     /// What to fetch, such as http://127.0.0.1:8000/health
@@ -54,7 +56,7 @@ pub(crate) struct Args {
 /// Why nothing was fetched.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("{0} is not an http:// or https:// address with a host")]
+    #[error("{0} is not an http://, https:// or ftp:// address with a host")]
     Address(Uri),
     #[error(transparent)]
     Name(#[from] dns::Error),
@@ -68,6 +70,8 @@ pub(crate) enum Error {
     Late(Uri, u32),
     #[error(transparent)]
     Exchange(#[from] client::Error),
+    #[error(transparent)]
+    Ftp(#[from] ftp::Error),
     #[error("more than {REDIRECTS} redirects, the last to {0}")]
     Redirects(Uri),
     #[error("the server redirects to nowhere")]
@@ -112,6 +116,10 @@ async fn fetch<H: Host>(host: H, learned: &Learned, args: &Args) -> Result<Respo
     let resolver = args.names.resolver(host.clone(), learned)?;
     let deadline = host.now() + Duration::from_secs(args.timeout.into());
     let mut url = args.url.clone();
+    if matches!(url.scheme_str(), Some("ftp" | "ftpes")) {
+        let fetching = fetch_file(&host, &resolver, args, deadline);
+        return fetching.await.map(Response::new);
+    }
     for _ in 0..=REDIRECTS {
         let response = timeout_at(&host, deadline, async {
             let connection = connect(&host, &resolver, args, &url, deadline).await?;
@@ -125,6 +133,70 @@ async fn fetch<H: Host>(host: H, learned: &Learned, args: &Args) -> Result<Respo
         url = redirected(&url, response.headers().get(LOCATION)).ok_or(Error::Nowhere)?;
     }
     Err(Error::Redirects(url))
+}
+
+/// What an FTP server has at the address: a file, or the names in a directory.
+async fn fetch_file<H: Host>(
+    host: &H,
+    resolver: &dns::Resolver<H>,
+    args: &Args,
+    deadline: Instant,
+) -> Result<Bytes, Error> {
+    let wrong = || Error::Address(args.url.clone());
+    let authority = args.url.authority().ok_or_else(wrong)?;
+    let name = authority.host();
+    let addresses = names::addresses(resolver, name, authority.port_u16().unwrap_or(21)).await?;
+    let (_, connection) = ::client::connect(host, &addresses, deadline).await?;
+    let mut client = ftp::Client::begin(host.clone(), connection, deadline).await?;
+    if args.url.scheme_str() == Some("ftpes") {
+        let tls = args.trust.client(host, &[])?;
+        client.secure(&tls, name.trim_matches(['[', ']'])).await?;
+    }
+    let said = authority.as_str().rsplit_once('@').map(|(said, _)| said);
+    let (user, password) = match said {
+        Some(said) => said.split_once(':').unwrap_or((said, "")),
+        None => ("anonymous", "fourwire@"),
+    };
+    let (user, password) = (decoded(user).ok_or_else(wrong)?, decoded(password).ok_or_else(wrong)?);
+    client.log_in(&user, &password).await?;
+    let path = decoded(args.url.path()).ok_or_else(wrong)?;
+    let limit = args.limit as usize * 1024 * 1024;
+    let mut file = Vec::new();
+    if path.ends_with('/') {
+        for name in client.names(&path, limit).await? {
+            file.extend_from_slice(name.as_bytes());
+            file.push(b'\n');
+        }
+    } else {
+        let take = |bytes: Bytes| {
+            file.extend_from_slice(&bytes);
+            if file.len() > limit { Err(ftp::Error::TooLong(limit)) } else { Ok(()) }
+        };
+        client.fetch(&path, 0, take).await?;
+    }
+    // It has come whole; how the server says goodbye changes nothing.
+    let _ = client.quit().await;
+    Ok(file.into())
+}
+
+/// A part of an address without its percent signs (RFC 3986, section 2.1).
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, more)) = rest.split_first() {
+        rest = more;
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let (digits, more) = rest.split_at_checked(2)?;
+        let digits = std::str::from_utf8(digits)
+            .ok()
+            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        rest = more;
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// Connects to whichever address of the server answers first, and shakes hands for TLS where the address asks for it.
@@ -213,6 +285,14 @@ fn write(args: &Args, response: &Response<Bytes>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn percent_signs_are_decoded() {
+        assert_eq!(decoded("/k%C3%BCche%20a").as_deref(), Some("/küche a"));
+        for text in ["%", "%4", "%zz", "%+1", "%ff"] {
+            assert_eq!(decoded(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn redirects_lead_to_an_address_or_a_path() {

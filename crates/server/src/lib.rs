@@ -10,6 +10,7 @@
 mod accept;
 pub mod doors;
 mod emulation;
+pub mod files;
 mod flight;
 mod mailbox;
 mod metrics;
@@ -24,5 +25,5 @@ mod token;
 
 pub use accept::{Connections, accept};
 pub use shutdown::{Shutdown, Trigger};
-pub use station::{Config, Error, Listening, Station, stations};
+pub use station::{Config, Doors, Error, Listening, Station, stations};
 pub use token::{KeyError, KeySet, Tokens};

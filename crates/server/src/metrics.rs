@@ -30,6 +30,10 @@ pub(crate) struct Counts {
     pub(crate) handshakes: Tally<&'static str>,
     /// WebSocket connections that ended, by how and with which close code (zero for none).
     pub(crate) ends: Tally<(&'static str, u16)>,
+    /// FTP sessions that ended, by how.
+    pub(crate) ftp_ends: Tally<&'static str>,
+    /// SMTP sessions that ended, by how.
+    pub(crate) smtp_ends: Tally<&'static str>,
 }
 
 /// Numbers under a bounded set of names.
@@ -63,6 +67,8 @@ pub(crate) struct Snapshot {
     pub(crate) connections_open: u64,
     pub(crate) connections_accepted: u64,
     pub(crate) connections_refused: u64,
+    /// Of the files of rooms.
+    pub(crate) file_bytes: u64,
     pub(crate) counts: Arc<Counts>,
 }
 
@@ -153,6 +159,11 @@ impl Collector for Snapshot {
         write.counter("sessions_started", "Clients' connections there have been", hub.sessions_total)?;
         write.counter("sessions_slow", "Clients closed for not reading", self.slow_sessions)?;
         write.gauge("subscriptions", "Rooms that clients are in, summed over clients", hub.subscriptions)?;
+        write.gauge(
+            "file_bytes",
+            "Bytes of the files of rooms, and of uploads under way",
+            self.file_bytes,
+        )?;
         write.gauge("rooms", "Rooms in memory", hub.rooms)?;
         write.gauge("room_members", "Clients in rooms, summed over rooms", hub.members)?;
         write.gauge(
@@ -272,7 +283,13 @@ impl Collector for Snapshot {
             &["how", "code"],
             &counts.ends.read(),
             |(how, code)| [(*how).into(), code.to_string()],
-        )
+        )?;
+        write.family("ftp_ends", "FTP sessions that ended", &["how"], &counts.ftp_ends.read(), |how| {
+            [(*how).into()]
+        })?;
+        write.family("smtp_ends", "SMTP sessions that ended", &["how"], &counts.smtp_ends.read(), |how| {
+            [(*how).into()]
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use hub::store::Store;
 use crate::accept::{Connections, accept};
 use crate::doors;
 use crate::emulation::Emulated;
+use crate::files::{self, Files};
 use crate::mailbox::{self, Address, Mailbox};
 use crate::metrics::Counts;
 use crate::session::Ending;
@@ -47,8 +48,16 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// Whose signatures of clients' tokens are trusted. Where nobody's are, anybody may come in.
     pub tokens: Tokens,
-    /// The certificate to show, and TLS on every connection.
+    /// The certificate to show, and TLS on every connection of the HTTP door, and on request at the others.
     pub tls: Option<tls::Server>,
+    /// The files of rooms.
+    pub files: Files,
+    /// The FTP door, where it is open.
+    pub ftp: Option<doors::ftp::Config>,
+    /// The SMTP door, where it is open.
+    pub smtp: Option<doors::smtp::Config>,
+    /// The DNS door, where it is open.
+    pub dns: Option<doors::dns::Config>,
 }
 
 impl Default for Config {
@@ -65,6 +74,10 @@ impl Default for Config {
             shutdown_grace: Duration::from_secs(5),
             tokens: Tokens::default(),
             tls: None,
+            files: Files::in_memory(files::Limits::default()),
+            ftp: None,
+            smtp: None,
+            dns: None,
         }
     }
 }
@@ -86,6 +99,16 @@ pub enum Error {
     /// A key for tokens is none.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The same for one of the other doors.
+    #[error("cannot listen on {address}: {error}; choose another address with {option}")]
+    Door {
+        /// The option that says where.
+        option: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
 }
 
 /// One shard's part of a server, to be run on that shard's host.
@@ -115,7 +138,19 @@ pub(crate) struct Common {
 #[derive(Default)]
 pub struct Listening {
     addresses: OnceLock<Vec<SocketAddr>>,
+    doors: OnceLock<Doors>,
     settled: Signal,
+}
+
+/// Where the doors beside HTTP are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Doors {
+    /// FTP.
+    pub ftp: Vec<SocketAddr>,
+    /// SMTP.
+    pub smtp: Vec<SocketAddr>,
+    /// DNS, for datagrams and streams.
+    pub dns: Vec<SocketAddr>,
 }
 
 /// A server over `shards` shards that keeps its rooms in `store`.
@@ -184,6 +219,8 @@ impl Station {
             desk.map(|(desk, store)| host.spawn(desk.serve(host.clone(), store, common.addresses.clone())));
         let mail = host.spawn(shard.clone().read_mail(mailbox));
         let time = host.spawn(shard.clone().keep_time());
+        let files = common.config.files.clone();
+        let sweep = (index == 0).then(|| host.spawn(files::sweep::keep_clean(files, shard.clone())));
 
         let served = serve(&shard, &common, &shutdown).await;
 
@@ -191,6 +228,9 @@ impl Station {
         let deadline = host.now() + common.config.shutdown_grace;
         let _ = host::timeout_at(&host, deadline, common.connections.none_open()).await;
         time.abort();
+        if let Some(sweep) = sweep {
+            sweep.abort();
+        }
         mail.abort();
         shard.hang_up();
         if let Some(keeper) = keeper {
@@ -209,6 +249,11 @@ impl Listening {
         self.addresses.get().map_or(&[], Vec::as_slice)
     }
 
+    /// Where the doors beside HTTP are; known with the addresses.
+    pub fn doors(&self) -> Doors {
+        self.doors.get().cloned().unwrap_or_default()
+    }
+
     fn settle(&self, addresses: Vec<SocketAddr>) {
         // The first word counts, and there is one.
         let _ = self.addresses.set(addresses);
@@ -225,6 +270,7 @@ impl Common {
 
 async fn serve<H: Host>(shard: &Shard<H>, common: &Arc<Common>, shutdown: &Shutdown) -> Result<(), Error> {
     let host = shard.host();
+    let others = others(host, common).await?;
     let listeners = listen(host, common).await?;
     let mut loops: Vec<_> = listeners
         .into_iter()
@@ -234,13 +280,47 @@ async fn serve<H: Host>(shard: &Shard<H>, common: &Arc<Common>, shutdown: &Shutd
             }))
         })
         .collect();
+    let mut others = Box::pin(async {
+        if let Some(others) = others {
+            others.serve(shard, common, shutdown).await;
+        }
+    });
+    let mut others_served = false;
     // Each loop ends by itself at the shutdown.
     std::future::poll_fn(|context| {
         loops.retain_mut(|accepting| pin!(accepting).poll(context).is_pending());
-        if loops.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        others_served = others_served || others.as_mut().poll(context).is_ready();
+        if loops.is_empty() && (others_served || shutdown.is_requested()) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     })
     .await;
+    if !others_served {
+        let deadline = host.now() + common.config.shutdown_grace;
+        let _ = host::timeout_at(host, deadline, others).await;
+    }
     Ok(())
+}
+
+/// Opens the doors beside HTTP, at the first shard.
+async fn others<H: Host>(host: &H, common: &Common) -> Result<Option<doors::Others<H>>, Error> {
+    if host.shard().index > 0 {
+        return Ok(None);
+    }
+    match doors::Others::listen(host, common).await {
+        Ok(others) => {
+            // The first word counts, and there is one.
+            let _ = common.listening.doors.set(others.addresses());
+            Ok(Some(others))
+        }
+        Err(error) => {
+            // The other shards wait for addresses that will not come.
+            common.listening.settle(Vec::new());
+            Err(error)
+        }
+    }
 }
 
 /// Listens at every address. The first shard settles ports that the network chooses, and the others follow.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use server::Tokens;
 
 use super::certificate::Source;
+use super::doors::{self, Doors};
 use super::rooms::{self, Namespace, Rooms, TokenFile};
 use crate::network::{self, Net};
 
@@ -24,6 +25,9 @@ pub(crate) struct Args {
     /// Address to listen on. Repeat it, or separate with commas, for several [default: 127.0.0.1:8000]
     #[arg(long, env = "FOURWIRE_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
     listen: Vec<SocketAddr>,
+
+    #[command(flatten)]
+    doors: doors::Args,
 
     #[command(flatten)]
     network: network::Args,
@@ -105,6 +109,9 @@ struct File {
     rooms: Rooms,
     namespaces: BTreeMap<String, Namespace>,
     tokens: TokenFile,
+    ftp: doors::Ftp,
+    smtp: doors::Smtp,
+    dns: doors::Dns,
 }
 
 #[derive(Debug, Deserialize)]
@@ -138,6 +145,7 @@ pub(super) struct Settings {
     pub(super) log: String,
     pub(super) rooms: Rooms,
     pub(super) namespaces: hub::Namespaces,
+    pub(super) doors: Doors,
 }
 
 /// Settings that cannot be followed.
@@ -165,6 +173,9 @@ pub(crate) enum Error {
     /// A network that is none.
     #[error("the configuration file says: {0}")]
     Network(String),
+    /// A zone that is none.
+    #[error(transparent)]
+    Zone(#[from] server::doors::dns::ZoneError),
     /// Half of a certificate.
     #[error("tls_cert and tls_key go together, and not with tls_self_signed: give both files, or that")]
     Certificate,
@@ -205,12 +216,15 @@ impl Args {
             _ => return Err(Error::Certificate),
         };
         let tokens = file.tokens.tokens(self.token_secret.or(file.token_secret));
+        let insecure = self.insecure || file.insecure;
+        let sections = doors::Sections { ftp: file.ftp, smtp: file.smtp, dns: file.dns };
         let settings = Settings {
+            doors: self.doors.settle(sections, &listen, insecure)?,
             listen,
             certificate,
             data: (!memory).then_some(data),
-            insecure: self.insecure || file.insecure,
             tokens,
+            insecure,
             api_key: self.api_key.or(file.api_key),
             allow_origin: if self.allow_origin.is_empty() { file.allow_origin } else { self.allow_origin },
             shards: match network.is_own() {

@@ -4,10 +4,12 @@ use std::io::{IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use server::Doors;
+
 use super::args::Settings;
 
 /// Says where to go, where the data is, and who may come in.
-pub(super) fn greet(addresses: &[SocketAddr], here: &[IpAddr], settings: &Settings) {
+pub(super) fn greet(addresses: &[SocketAddr], doors: &Doors, here: &[IpAddr], settings: &Settings) {
     let mut out = std::io::stdout();
     let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let strong = |text: String| if colour { format!("\x1b[1m{text}\x1b[0m") } else { text };
@@ -17,6 +19,7 @@ pub(super) fn greet(addresses: &[SocketAddr], here: &[IpAddr], settings: &Settin
         let label = if text.ends_with("\n\n") { "open" } else { "" };
         text += &format!("  {label:<6}{}\n", strong(format!("{scheme}://{}/", address)));
     }
+    text += &table(doors, here, settings);
     let data = match &settings.data {
         Some(directory) => format!("{}", directory.display()),
         None => "in memory: rooms are forgotten when this process ends".into(),
@@ -42,6 +45,20 @@ fn mode(addresses: &[SocketAddr], settings: &Settings) -> &'static str {
     } else {
         "INSECURE: anybody who reaches this address may read and write every room"
     }
+}
+
+/// For each door beside HTTP, a line to paste.
+fn table(doors: &Doors, here: &[IpAddr], settings: &Settings) -> String {
+    let lines = |name: &str, addresses: &[SocketAddr], line: &dyn Fn(SocketAddr) -> String| {
+        let reachable = addresses.iter().flat_map(|&address| reachable(address, here));
+        reachable.map(|address| format!("  {name:<6}{}\n", line(address))).collect::<String>()
+    };
+    let domain = settings.doors.smtp.as_ref().and_then(|smtp| smtp.domains.first());
+    let domain = domain.map_or("localhost", String::as_str);
+    let zone = &settings.doors.zone;
+    lines("ftp", &doors.ftp, &|address| format!("curl -T cat.jpg ftp://{address}/rooms/lobby/"))
+        + &lines("smtp", &doors.smtp, &|address| format!("swaks --to lobby@{domain} --server {address}"))
+        + &lines("dns", &doors.dns, &|address| format!("dig @{} -p {} {zone}", address.ip(), address.port()))
 }
 
 /// Addresses that a browser can open: on this machine, or those of a host of our own.

@@ -3,6 +3,7 @@
 mod args;
 mod banner;
 pub(crate) mod certificate;
+mod doors;
 mod rooms;
 
 use std::io::IsTerminal;
@@ -12,6 +13,7 @@ use std::sync::Mutex;
 use host::{Host, Network, Runtime};
 use hub::store::{self, Store, StoreError};
 use kernel::{KernelHost, ShutdownSignals};
+use server::files::{self, Files};
 use server::{Shutdown, Station, Trigger};
 
 pub(crate) use args::Args;
@@ -28,6 +30,8 @@ pub(crate) enum Error {
     Log(String, tracing_subscriber::filter::ParseError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("the files of rooms cannot be kept in {0}: {1}")]
+    Files(std::path::PathBuf, std::io::Error),
     #[error(transparent)]
     Certificate(#[from] certificate::Error),
     #[error(transparent)]
@@ -50,6 +54,11 @@ pub(crate) fn run(args: Args) -> Result<(), Error> {
     }
     let store = open_store(settings.data.as_deref())?;
     let mut config = configure(&settings);
+    if let Some(directory) = settings.data.as_deref() {
+        let directory = directory.join("files");
+        config.files = Files::open(&directory, files::Limits::default())
+            .map_err(|error| Error::Files(directory, error))?;
+    }
     if let Some(source) = &settings.certificate {
         config.tls = Some(source.server(&settings.listen)?);
     }
@@ -128,7 +137,7 @@ async fn attend<H: Host>(
         addresses = listening.addresses() => {
             // None where listening failed, which serving tells in a moment.
             if !addresses.is_empty() {
-                banner::greet(addresses, here, settings);
+                banner::greet(addresses, &listening.doors(), here, settings);
                 if let Err(error) = kernel::notify_ready() {
                     tracing::warn!(%error, "the service manager does not listen");
                 }
@@ -159,6 +168,9 @@ fn configure(settings: &Settings) -> server::Config {
         listen: settings.listen.clone(),
         max_connections: settings.max_connections,
         tokens: settings.tokens.clone(),
+        ftp: settings.doors.ftp.clone(),
+        smtp: settings.doors.smtp.clone(),
+        dns: settings.doors.dns.clone(),
         ..server::Config::default()
     };
     config.http.api_key.clone_from(&settings.api_key);

@@ -107,7 +107,8 @@ impl TokenFile {
     }
 }
 
-fn set<T: Copy>(field: &mut T, value: Option<T>) {
+/// Sets what was said.
+pub(super) fn set<T: Copy>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;
     }

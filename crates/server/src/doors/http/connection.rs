@@ -16,6 +16,7 @@ use crate::doors;
 use crate::doors::stream::Shape;
 use crate::doors::websocket::Purpose;
 use crate::emulation::Unposted;
+use crate::files::{self, Entry, Id, Opened};
 use crate::flight::{Filter, Flight};
 use crate::metrics::{self, Snapshot};
 use crate::shard::Shard;
@@ -126,11 +127,24 @@ impl<H: Host> Rooms for Served<H> {
         self.shard.ask_document(&document, request).await
     }
 
+    fn file(&self, id: &Id) -> Option<Opened> {
+        let files = &self.common.config.files;
+        Some(files::open(files, self.shard.host(), files.get(id)?))
+    }
+
+    async fn thumbnail(&self, id: &Id) -> Option<(Arc<Entry>, Bytes)> {
+        let files = &self.common.config.files;
+        let entry = files.get(id).filter(|entry| entry.picture.is_some())?;
+        let bytes = files::open_thumbnail(files, self.shard.host(), &entry).await.ok()?;
+        Some((entry, bytes))
+    }
+
     fn observe(&self) -> Snapshot {
         let mut snapshot = Snapshot {
             connections_open: self.common.connections.open() as u64,
             connections_accepted: self.common.connections.accepted() as u64,
             connections_refused: self.common.connections.refused() as u64,
+            file_bytes: self.common.config.files.bytes(),
             counts: self.common.counts.clone(),
             ..Snapshot::default()
         };

@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod connection;
+mod files;
 pub(super) mod respond;
 mod shapes;
 mod streams;
@@ -25,6 +26,7 @@ use crate::doors::documents;
 use crate::doors::stream::Shape;
 use crate::doors::websocket::Purpose;
 use crate::emulation::Unposted;
+use crate::files::{Entry, Id, Opened};
 use crate::flight::{Filter, Flight};
 use crate::metrics::{self, Counts, Snapshot};
 use crate::pages;
@@ -82,6 +84,12 @@ pub(crate) trait Rooms: Send + Sync + 'static {
         request: hub::document::api::Request,
     ) -> impl Future<Output = Option<hub::document::api::Reply>> + Send;
 
+    /// The file of that id.
+    fn file(&self, id: &Id) -> Option<Opened>;
+
+    /// The thumbnail of the picture of that id.
+    fn thumbnail(&self, id: &Id) -> impl Future<Output = Option<(Arc<Entry>, Bytes)>> + Send;
+
     /// What there is to tell at this moment.
     fn observe(&self) -> Snapshot;
 
@@ -122,10 +130,15 @@ impl<R: Rooms> Door<R> {
             _ if let Some(opening) = documents::opening(request.uri()) => {
                 ("documents", self.websocket(&request, Some(opening)))
             }
-            _ => match path.strip_prefix("/api/").map(str::to_owned) {
-                Some(method) => ("api", self.api(&method, request).await.into()),
-                None => ("page", self.page(&request).into()),
-            },
+            _ => {
+                let below = |directory| path.strip_prefix(directory).map(str::to_owned);
+                match (below("/api/"), below("/files/"), below("/thumbnails/")) {
+                    (Some(method), ..) => ("api", self.api(&method, request).await.into()),
+                    (_, Some(name), _) => ("file", self.file(&name, &request).into()),
+                    (.., Some(name)) => ("file", self.thumbnail(&name, &request).await.into()),
+                    _ => ("page", self.page(&request).into()),
+                }
+            }
         };
         let status = match &answer {
             Answer::Response(response) => response.status(),
@@ -236,6 +249,34 @@ impl<R: Rooms> Door<R> {
             None => respond::text(StatusCode::NOT_FOUND, "there is nothing here"),
             Some(_) if !is_read(request.method()) => respond::method_not_allowed("GET, HEAD"),
             Some(page) => respond::page(page, request.headers(), &access::host(request)),
+        }
+    }
+
+    fn file(&self, name: &str, request: &Request<RequestBody>) -> Response<Body> {
+        if let Err(denied) = access::name(&self.config, self.here, request) {
+            return self.deny(&denied);
+        }
+        match files::id(name).and_then(|id| self.rooms.file(&id)) {
+            None => respond::text(StatusCode::NOT_FOUND, "there is no such file, or its message is gone"),
+            Some(_) if !is_read(request.method()) => respond::method_not_allowed("GET, HEAD"),
+            Some(opened) => files::file(opened, request.headers()),
+        }
+    }
+
+    async fn thumbnail(&self, name: &str, request: &Request<RequestBody>) -> Response<Body> {
+        if let Err(denied) = access::name(&self.config, self.here, request) {
+            return self.deny(&denied);
+        }
+        if !is_read(request.method()) {
+            return respond::method_not_allowed("GET, HEAD");
+        }
+        let found = match files::id(name) {
+            Some(id) => self.rooms.thumbnail(&id).await,
+            None => None,
+        };
+        match found {
+            None => respond::text(StatusCode::NOT_FOUND, "there is no such thumbnail"),
+            Some((entry, bytes)) => files::thumbnail(&entry, bytes),
         }
     }
 

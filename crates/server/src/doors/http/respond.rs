@@ -93,7 +93,7 @@ fn content_security_policy(host: &str) -> HeaderValue {
 }
 
 /// Whether a list of entity tags names `etag`, by weak comparison (RFC 9110 section 13.1.2).
-fn has_tag(list: &HeaderValue, etag: &str) -> bool {
+pub(super) fn has_tag(list: &HeaderValue, etag: &str) -> bool {
     let list = list.to_str().unwrap_or_default();
     list.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use application::http::client::Client;
 use application::http::server::serve_connection;
-use bytes::Bytes;
 use host::{ListenOptions, Listener, Network, Runtime, timeout_at};
 use hub::ClientInfo;
 use hub::api::{self, Answer as Told, Position, Publication, Reply};
@@ -40,6 +39,14 @@ impl Rooms for Fake {
 
     async fn document(&self, _: String, _: hub::document::api::Request) -> Option<hub::document::api::Reply> {
         Some(Ok(hub::document::api::Answer::Done))
+    }
+
+    fn file(&self, _: &Id) -> Option<Opened> {
+        None
+    }
+
+    async fn thumbnail(&self, _: &Id) -> Option<(Arc<Entry>, Bytes)> {
+        None
     }
 
     fn observe(&self) -> Snapshot {
