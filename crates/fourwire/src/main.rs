@@ -1,6 +1,7 @@
 //! The command line: puts the rest together, and holds no logic of its own.
 
 mod backup;
+mod doctor;
 mod get;
 mod impair;
 mod input;
@@ -42,6 +43,7 @@ enum Command {
     Watch(watch::Args),
     Get(get::Args),
     Ping(ping::Args),
+    Doctor(doctor::Args),
     Net(net::Args),
     Udp(udp::Args),
     Impair(Box<impair::Args>),
@@ -70,6 +72,7 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
         Command::Get(args) => get::run(args)?,
         Command::Net(args) => net::run(args)?,
         Command::Ping(args) => return Ok(ping::run(args)),
+        Command::Doctor(args) => doctor::run(args)?,
         Command::Udp(args) => udp::run(args)?,
         Command::Impair(args) => impair::run(*args)?,
         Command::Ws(args) => ws::run(args)?,

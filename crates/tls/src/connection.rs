@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use host::{AsyncRead, AsyncWrite, ConnectionInfo, ReadBuf};
 
+use crate::peer::Peer;
 use crate::room::{Half, Room};
 
 /// Plaintext that rustls encrypts ahead of what the transport takes, in bytes.
@@ -43,6 +44,11 @@ impl<C: host::Connection> Connection<C> {
     /// The protocol that both sides chose (RFC 7301), such as `http/1.1`.
     pub fn alpn(&self) -> Option<&[u8]> {
         self.session.alpn_protocol()
+    }
+
+    /// What the peer has shown of itself.
+    pub fn peer(&self) -> Peer {
+        Peer::of(&self.session)
     }
 
     /// The connection below.

@@ -9,6 +9,7 @@
 mod client;
 mod connection;
 mod handshake;
+mod peer;
 mod pem;
 mod room;
 mod server;
@@ -18,6 +19,7 @@ mod time;
 pub use client::{Client, Roots};
 pub use connection::Connection;
 pub use handshake::Error;
+pub use peer::Peer;
 pub use pem::PemError;
 pub use server::Server;
 pub use stream::Stream;

@@ -170,6 +170,21 @@ impl Dialer {
         }
     }
 
+    /// Connects to the server at `url`, by way of the proxy if there is one, and shakes hands for TLS where the address
+    /// asks for it: all that comes before the WebSocket's own handshake.
+    ///
+    /// # Errors
+    ///
+    /// What was in the way, or [`DialError::Late`] and its likes once `deadline` has passed.
+    pub async fn connect<H: Host>(
+        &self,
+        host: &H,
+        url: &Url,
+        deadline: Instant,
+    ) -> Result<Stream<H::Connection>, DialError> {
+        self.secured(host, url, self.reach(host, url, deadline).await?, deadline).await
+    }
+
     async fn dial_once<H: Host>(
         &self,
         host: &H,
@@ -178,7 +193,7 @@ impl Dialer {
         deadline: Instant,
         limits: &Arc<Limits>,
     ) -> Result<Dialed<H>, DialError> {
-        let connection = self.secured(host, url, self.reach(host, url, deadline).await?, deadline).await?;
+        let connection = self.connect(host, url, deadline).await?;
         let request = Request {
             headers: headers.clone(),
             subprotocols: self.subprotocols.clone(),
