@@ -157,13 +157,13 @@ fn content(reader: &mut Reader<'_>, kind: u8) -> Result<(u32, bool), Malformed> 
         8 => {
             let count = reader.count()?;
             for _ in 0..count {
-                any(reader, DEPTH)?;
+                any_value(reader, DEPTH)?;
             }
             (count, false)
         }
         9 => {
             reader.text()?;
-            any(reader, DEPTH)?;
+            any_value(reader, DEPTH)?;
             one
         }
         // Kind 2, JSON, is Yjs before version 13, and the library reads it wrongly.
@@ -171,7 +171,7 @@ fn content(reader: &mut Reader<'_>, kind: u8) -> Result<(u32, bool), Malformed> 
     })
 }
 
-fn any(reader: &mut Reader<'_>, depth: usize) -> Result<(), Malformed> {
+fn any_value(reader: &mut Reader<'_>, depth: usize) -> Result<(), Malformed> {
     let deeper = depth.checked_sub(1).ok_or(Malformed)?;
     match reader.byte()? {
         120 | 121 | 126 | 127 => {}
@@ -191,12 +191,12 @@ fn any(reader: &mut Reader<'_>, depth: usize) -> Result<(), Malformed> {
         118 => {
             for _ in 0..reader.count()? {
                 reader.text()?;
-                any(reader, deeper)?;
+                any_value(reader, deeper)?;
             }
         }
         117 => {
             for _ in 0..reader.count()? {
-                any(reader, deeper)?;
+                any_value(reader, deeper)?;
             }
         }
         116 => drop(reader.bytes()?),

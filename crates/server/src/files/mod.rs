@@ -24,7 +24,7 @@ use host::{Random, Runtime};
 
 pub(crate) use entry::{Entry, Id};
 pub(crate) use kind::is_safe_picture;
-pub(crate) use reading::{Opened, open, open_thumbnail};
+pub(crate) use reading::{Fetching, Opened, open, open_thumbnail};
 pub(crate) use upload::{Placing, Upload};
 
 use index::Index;

@@ -11,7 +11,7 @@ use super::entry::Entry;
 use super::{Files, FilesError};
 
 /// Bytes that are being fetched.
-type Fetching = Pin<Box<dyn Future<Output = Result<Bytes, FilesError>> + Send>>;
+pub(crate) type Fetching = Pin<Box<dyn Future<Output = Result<Bytes, FilesError>> + Send>>;
 
 /// A file that is open for reading, on whatever runtime.
 pub(crate) struct Opened {

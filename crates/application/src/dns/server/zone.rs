@@ -172,7 +172,7 @@ impl Zone {
         while cut.num_labels() > self.origin.num_labels() {
             let servers: Vec<_> = self.of_type(&cut, RecordType::NS).cloned().collect();
             // What is asked of the cut itself is the other server's business, too, but for DS (RFC 4035).
-            if !servers.is_empty() && !(record == RecordType::DS && cut == *name) {
+            if !servers.is_empty() && (record != RecordType::DS || cut != *name) {
                 let names = servers.iter().filter_map(|server| match &server.data {
                     RData::NS(name) => Some(&name.0),
                     _ => None,

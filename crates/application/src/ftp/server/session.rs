@@ -418,7 +418,7 @@ impl Session {
         self.data = Some(DataWay::Passive);
         match address.ip().to_canonical() {
             _ if extended => {
-                self.reply(229, format!("Entering extended passive mode (|||{}|)", address.port()))
+                self.reply(229, format!("Entering extended passive mode (|||{}|)", address.port()));
             }
             IpAddr::V4(ip) => {
                 self.reply(227, format!("Entering passive mode ({}).", format_port(ip, address.port())));

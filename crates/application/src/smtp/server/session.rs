@@ -227,7 +227,7 @@ impl Session {
                 self.reply(250, "2.1.5", "Ok");
             }
             (Busy::Deliver, Outcome::Done) => {
-                self.reply(250, "2.0.0", "The message is stored, and live in the room")
+                self.reply(250, "2.0.0", "The message is stored, and live in the room");
             }
             (_, Outcome::Refused(Refusal { code, status, text })) => self.error(code, status, &text),
             (_, Outcome::Secured) => {}

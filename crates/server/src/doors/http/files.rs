@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use hyper::body::{Frame, SizeHint};
 
 use super::respond;
-use crate::files::{Entry, FilesError, Id, Opened, is_safe_picture};
+use crate::files::{Entry, Fetching, Id, Opened, is_safe_picture};
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 256 * 1024;
@@ -147,7 +147,7 @@ struct Stream {
     opened: Opened,
     at: u64,
     end: u64,
-    fetching: Option<Pin<Box<dyn Future<Output = Result<Bytes, FilesError>> + Send>>>,
+    fetching: Option<Fetching>,
 }
 
 impl hyper::body::Body for Stream {
