@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, env = "FOURWIRE_TOKEN", value_name = "JWT", hide_env_values = true)]
     token: Option<String>,
 
-    /// The page that the clients come from, such as https://chat.example: a server may refuse others
+    /// The page that the clients come from, such as `https://chat.example`: a server may refuse others
     #[arg(long, value_name = "ORIGIN")]
     origin: Option<String>,
 

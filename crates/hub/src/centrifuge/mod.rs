@@ -1,6 +1,6 @@
 //! The Centrifuge client protocol, version 2: a codec that knows nothing of rooms.
 //!
-//! There is one model of what is said ([`command`], [`reply`]), and two ways to write it ([`Protocol`]). A frame (a
+//! There is one model of what is said (`command`, `reply`), and two ways to write it ([`Protocol`]). A frame (a
 //! WebSocket message, a piece of a streamed HTTP response, the body of a request) holds one or more commands (from the
 //! client) or replies (from the server).
 

@@ -1,10 +1,10 @@
 //! Documents that many edit at once: Yjs documents, kept durably, for clients that speak y-websocket's or Hocuspocus's
 //! protocol.
 //!
-//! They go the way of rooms. A document is owned by one shard, chosen by its name ([`owner`]); its clients are at the
-//! [`desk`] of whatever shard accepted them. What a client says is decoded there ([`protocol`]), looked at ([`scan`]), and
-//! sent to the owner, where the document ([`shared`]) takes it into the CRDT ([`replica`]), has it stored
-//! ([`writing`]), and only then passes it on, as it came, and acknowledges it. `docs/documents.md` says what clients see.
+//! They go the way of rooms. A document is owned by one shard, chosen by its name (`owner`); its clients are at the
+//! `desk` of whatever shard accepted them. What a client says is decoded there (`protocol`), looked at (`scan`), and
+//! sent to the owner, where the document (`shared`) takes it into the CRDT (`replica`), has it stored
+//! (`writing`), and only then passes it on, as it came, and acknowledges it. `docs/documents.md` says what clients see.
 
 pub mod api;
 mod awareness;

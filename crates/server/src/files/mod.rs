@@ -1,9 +1,9 @@
 //! Files in rooms: what came by FTP or as an attachment of a mail, kept for as long as a publication of its room names it.
 //!
-//! A file is written under a name that nobody knows, synced, and only then has its own ([`storage`]); the publication
+//! A file is written under a name that nobody knows, synced, and only then has its own (`storage`); the publication
 //! follows, and whoever sent the file hears that it is stored after both. Its id is drawn at random and too long to guess:
 //! who can read the room can fetch the file. What no publication names any more, because the room's history went on or
-//! the message was deleted, is removed ([`sweep`]). All that waits for a disk is done where it may block.
+//! the message was deleted, is removed (`sweep`). All that waits for a disk is done where it may block.
 
 mod disk;
 mod entry;
