@@ -65,7 +65,8 @@ capture() {
 
 # Whether what came from our side of every captured device is well formed and has good checksums. Linux's own checksums
 # are not in yet where it is captured, so that only ours are looked at; and neither are those of segments that are longer
-# than the link takes, which Linux takes from us uncut.
+# than the way takes, which Linux takes from us uncut.
+longest=1514
 sound() {
   local one pid device mac count
   for one in "${captures[@]}"; do
@@ -73,7 +74,7 @@ sound() {
     # It is told to end when the kernel has handed it everything.
     sleep 0.3; kill -INT "$pid" 2>/dev/null; wait "$pid" 2>/dev/null
     [[ -n ${FOURWIRE_KEEP:-} ]] && cp "$work/$device.pcapng" "$FOURWIRE_KEEP/$name-$device.pcapng"
-    judged "$work/$device.pcapng" "eth.src != $mac && frame.len <= 1514" >"$work/ours" || { wrong "tshark cannot read what $device carried"; continue; }
+    judged "$work/$device.pcapng" "eth.src != $mac && frame.len <= $longest" >"$work/ours" || { wrong "tshark cannot read what $device carried"; continue; }
     count=$(wc -l <"$work/ours")
     ((count)) || wrong "nothing of ours was seen on $device"
     awk -F'\t' '$3 != ""' "$work/ours" >"$work/bad"

@@ -2,6 +2,7 @@
 # out. Each router has two TAPs; the one to its host is moved into the host's namespace once it is open.
 namespace west; namespace middle; namespace east
 mtu=${ROUTER_MTU:-1280}
+longest=$((mtu + 14))
 at middle ip link add between type bridge
 at middle ip link set between mtu "$mtu" up
 for side in west east; do
