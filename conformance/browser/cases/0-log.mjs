@@ -1,11 +1,17 @@
 // The page's log is a value, so it is tried here without a window.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 
 // Node takes a .js file for a module only where a package.json says so; the page has none.
-const source = await readFile(new URL("../../../web/app/log.js", import.meta.url), "utf8");
-const { Log } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
+const modules = await mkdtemp(join(tmpdir(), "fourwire-page-"));
+await cp(new URL("../../../web/app", import.meta.url), modules, { recursive: true });
+await writeFile(join(modules, "package.json"), '{ "type": "module" }');
+const { Log } = await import(pathToFileURL(join(modules, "log.js")));
+await rm(modules, { recursive: true });
 
 /** A small generator of numbers that are the same for the same seed. */
 function random(seed) {
