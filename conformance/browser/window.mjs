@@ -79,9 +79,14 @@ export class Window {
     await this.lightTurns("connected");
   }
 
+  /** Waits until so many messages are shown as not sent yet: the page draws with the next picture, not at once. */
+  async unsent(count) {
+    await until(async () => (await this.page.locator(".message.waiting").count()) === count, `${count} messages to wait`);
+  }
+
   /** Nothing is on its way any more. */
   async allSent() {
-    await until(async () => (await this.page.locator(".message.waiting").count()) === 0, "everything to be sent");
+    await this.unsent(0);
   }
 
   async people() {
