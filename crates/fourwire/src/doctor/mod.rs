@@ -96,8 +96,7 @@ async fn examine(host: &KernelHost, args: &Args) -> Result<(), Error> {
     let mut report = Report::begin(&url);
     let patient = Patient { host, args, url, dialer };
     // Each step stands on the one before it.
-    if reach::examine(&patient, &mut report).await {
-        web::examine(&patient, &mut report).await;
+    if reach::examine(&patient, &mut report).await && web::examine(&patient, &mut report).await {
         live::examine(&patient, &mut report).await;
     }
     if report.end() { Ok(()) } else { Err(Error::Ill) }

@@ -27,7 +27,8 @@ const BETRAYERS: [HeaderName; 6] = [
     HeaderName::from_static("x-served-by"),
 ];
 
-pub(super) async fn examine(patient: &Patient<'_>, report: &mut Report) {
+/// Whether somebody speaks HTTP there.
+pub(super) async fn examine(patient: &Patient<'_>, report: &mut Report) -> bool {
     let asked = patient.host.wall_clock();
     let began = patient.host.now();
     let response = match health(patient).await {
@@ -35,7 +36,8 @@ pub(super) async fn examine(patient: &Patient<'_>, report: &mut Report) {
         Err(error) => {
             let remedy =
                 "whoever listens there speaks no HTTP, or TLS where none is expected (ws:// or wss://?)";
-            return report.ill("http", error, remedy);
+            report.ill("http", error, remedy);
+            return false;
         }
     };
     let took = patient.host.now().since(began);
@@ -60,6 +62,7 @@ pub(super) async fn examine(patient: &Patient<'_>, report: &mut Report) {
     if let Some(theirs) = date.and_then(parse) {
         clock(report, asked, took, theirs);
     }
+    true
 }
 
 async fn health(patient: &Patient<'_>) -> Result<Response<Bytes>, String> {
